@@ -1,0 +1,1 @@
+"""The command line: the console, the demo, and every operation without a screen."""

@@ -1,0 +1,192 @@
+"""The configuration file: the clusters a person named, and how each is reached.
+
+TOML, in the platform's own place (Linux: ~/.config/swarmtui/config.toml). An error names file, line and key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import platformdirs
+
+from swarmtui.errors import UsageError
+
+RESERVED = frozenset(
+    ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal", "help", "version"]
+)  # subcommands: no cluster may be called so
+
+
+class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One named cluster.
+
+    Attributes:
+        managers: targets tried in turn, such as "ssh://root@10.0.0.1" or "unix:///var/run/docker.sock".
+        context: a docker context to use instead of managers.
+        bundle: folder or zip of a UCP client bundle to use instead of managers.
+        addresses: node name → SSH target, where the node's own address is not the one to use.
+        zone_label: node label that names the zone.
+        sudo: whether host commands run through `sudo -n`.
+        read_only: dangerous actions are not bound.
+        production: the header shows the cluster in its own colour.
+        ssh_config: an OpenSSH client configuration to use instead of ~/.ssh/config.
+        known_hosts: a known_hosts file to use instead of ~/.ssh/known_hosts.
+    """
+
+    managers: tuple[str, ...] = ()
+    context: str = ""
+    bundle: str = ""
+    addresses: dict[str, str] = msgspec.field(default_factory=dict)
+    zone_label: str = "zone"
+    sudo: bool = False
+    read_only: bool = False
+    production: bool = False
+    ssh_config: str = ""
+    known_hosts: str = ""
+
+
+class Config(msgspec.Struct, frozen=True):
+    """What the configuration file says.
+
+    Attributes:
+        path: the file it was read from; it need not exist.
+        clusters: named clusters, in the order of the file.
+        keys: binding id → key, for those that a person remapped.
+    """
+
+    path: Path
+    clusters: Mapping[str, ClusterConfig] = msgspec.field(default_factory=dict)
+    keys: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+def default_path() -> Path:
+    """Where the configuration is when nothing else is said."""
+    return platformdirs.user_config_path("swarmtui") / "config.toml"
+
+
+def state_dir() -> Path:
+    """Where the journal and what we remember between starts are kept."""
+    return platformdirs.user_state_path("swarmtui")
+
+
+def load(path: Path | None = None) -> Config:
+    """Reads the configuration.
+
+    Args:
+        path: a file that must exist; None for the default one, which need not.
+
+    Raises:
+        UsageError: it cannot be read, or says something that cannot be meant; names file, line and key.
+    """
+    file = path or default_path()
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        if path is None:
+            return Config(file)
+        raise UsageError(
+            f"There is no configuration file {file}.", "Name one that exists, or leave --config out."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The configuration {file} cannot be read: {error}.", "Mend the file or its permissions."
+        ) from error
+    return _parse(file, text)
+
+
+def _parse(file: Path, text: str) -> Config:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not TOML: {error}.", "Mend that line.") from error
+    for key in document:
+        if key not in ("clusters", "keys"):
+            raise _wrong(file, text, (), key, f'unknown key "{key}"', "The top level has [clusters.NAME] and [keys].")
+    clusters: dict[str, ClusterConfig] = {}
+    for name, table in _table(file, text, (), "clusters", document).items():
+        clusters[name] = _cluster(file, text, name, table)
+    keys = _table(file, text, (), "keys", document)
+    for key, value in keys.items():
+        if not isinstance(value, str):
+            raise _wrong(file, text, ("keys",), key, f'"{key}" must be the name of a key', 'For instance "ctrl+d".')
+    return Config(file, clusters, keys)
+
+
+def _table(file: Path, text: str, where: tuple[str, ...], key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise _wrong(file, text, where, key, f'"{key}" must be a table', f"Write [{key}.NAME].")
+    return table
+
+
+def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
+    where = ("clusters", name)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise _wrong(
+            file,
+            text,
+            where,
+            "",
+            f'"{name}" is no name for a cluster',
+            "Use letters, digits, dot, dash and underscore.",
+        )
+    if name in RESERVED:
+        raise _wrong(file, text, where, "", f'"{name}" is a subcommand of swarmtui', "Give the cluster another name.")
+    if not isinstance(table, dict):
+        raise _wrong(file, text, ("clusters",), name, f'"{name}" must be a table', f"Write [clusters.{name}].")
+    known = ClusterConfig.__struct_fields__
+    for key, value in table.items():
+        if key not in known:
+            raise _wrong(file, text, where, key, f'unknown key "{key}"', f"Known keys: {', '.join(known)}.")
+        try:
+            msgspec.convert({key: value}, ClusterConfig)
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at")[0].rstrip(".")
+            reason = reason[:1].lower() + reason[1:]
+            raise _wrong(file, text, where, key, f'"{key}": {reason}', "Mend the value.") from error
+    cluster = msgspec.convert(table, ClusterConfig)
+    ways = [way for way in ("managers", "context", "bundle") if getattr(cluster, way)]
+    if len(ways) != 1:
+        said = " and ".join(ways) or "none of them"
+        raise _wrong(
+            file,
+            text,
+            where,
+            ways[-1] if ways else "",
+            f"a cluster has one of managers, context or bundle; here: {said}",
+            "Keep one.",
+        )
+    return cluster
+
+
+def _wrong(file: Path, text: str, where: tuple[str, ...], key: str, what: str, next_step: str) -> UsageError:
+    place = ".".join((*where, key) if key else where)
+    return UsageError(f"{file}, line {_line_of(text, where, key)}, {place}: {what}.", next_step)
+
+
+def _line_of(text: str, where: tuple[str, ...], key: str) -> int:
+    """Line of a key, or of the table it should be in; tomllib keeps no positions. Good for the usual ways to write TOML."""
+    header = (
+        re.compile(r"^\s*\[\s*" + r"\s*\.\s*".join(f'"?{re.escape(part)}"?' for part in where) + r"\s*[\].]")
+        if where
+        else None
+    )
+    inside = header is None
+    found = 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(r"^\s*\[", line):
+            if header is not None and header.match(line):
+                inside, found = True, number
+                if key and re.search(rf'\.\s*"?{re.escape(key)}"?\s*\]', line):
+                    return number
+            elif header is None and re.match(rf'^\s*\[\s*"?{re.escape(key)}"?\s*[\].]', line):
+                return number
+            else:
+                inside = header is None
+        elif key and inside and re.match(rf'^\s*"?{re.escape(key)}"?\s*[.=]', line):
+            return number
+    return found

@@ -1,0 +1,120 @@
+"""From what a person typed to a cluster that can be opened: which targets, and which address each node has over SSH."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swarmtui.config import ClusterConfig, Config
+from swarmtui.errors import UsageError
+from swarmtui.link.ssh_settings import SshSettings
+from swarmtui.link.target import SshTarget, Target, context_names, load_bundle, load_context, parse_target
+from swarmtui.model.swarm import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A cluster that can be opened.
+
+    Attributes:
+        name: what the header calls it.
+        targets: the managers, tried in turn.
+        cluster: its settings; those of a bare target are the defaults.
+        ssh: how SSH connections are made.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    ssh: SshSettings = field(default_factory=SshSettings)
+
+
+def find(text: str, config: Config, *, bundles: Path) -> Opening:
+    """Finds what a target means: a named cluster, ssh://…, unix://…, a docker context, or a client bundle.
+
+    Args:
+        bundles: folder in which a zipped client bundle is unpacked.
+
+    Raises:
+        UsageError: it means nothing, or two things.
+    """
+    kind, _, rest = text.partition(":")
+    if kind in ("cluster", "context", "bundle") and rest and not rest.startswith("//"):
+        return _as(kind, rest, config, bundles)
+    if "://" in text:
+        return Opening(text, (parse_target(text),))
+    meanings = []
+    if text in config.clusters:
+        meanings.append("cluster")
+    if text in context_names():
+        meanings.append("context")
+    path = Path(text).expanduser()
+    if path.is_dir() or path.suffix == ".zip":
+        meanings.append("bundle")
+    if len(meanings) > 1:
+        ways = " or ".join(f"{meaning}:{text}" for meaning in meanings)
+        raise UsageError(f'"{text}" is two things here.', f"Say which one: {ways}.")
+    if not meanings:
+        named = ", ".join(config.clusters) or "none yet"
+        raise UsageError(
+            f'"{text}" is no cluster of {config.path}, no docker context and no client bundle.',
+            f"Named clusters: {named}; or give ssh://USER@HOST or unix:///PATH.",
+        )
+    return _as(meanings[0], text, config, bundles)
+
+
+def _as(kind: str, text: str, config: Config, bundles: Path) -> Opening:
+    if kind == "context":
+        return Opening(text, (load_context(text),))
+    if kind == "bundle":
+        path = Path(text).expanduser()
+        return Opening(path.name, (load_bundle(path, bundles),))
+    if text not in config.clusters:
+        raise UsageError(
+            f'There is no cluster "{text}" in {config.path}.', f"Named: {', '.join(config.clusters) or 'none'}."
+        )
+    cluster = config.clusters[text]
+    targets: Sequence[Target]
+    if cluster.context:
+        targets = (load_context(cluster.context),)
+    elif cluster.bundle:
+        targets = (load_bundle(Path(cluster.bundle).expanduser(), bundles),)
+    else:
+        targets = [parse_target(manager) for manager in cluster.managers]
+    ssh = SshSettings(
+        config_file=Path(cluster.ssh_config).expanduser() if cluster.ssh_config else None,
+        known_hosts=Path(cluster.known_hosts).expanduser() if cluster.known_hosts else None,
+        sudo=cluster.sudo,
+    )
+    return Opening(text, tuple(targets), cluster, ssh)
+
+
+def node_target(opening: Opening, node: Node) -> SshTarget:
+    """Where a node's host is reached over SSH.
+
+    The configuration's override; else a Host entry of the ssh configuration with its name; else its own address with
+    the user and port of the cluster's first SSH target.
+    """
+    for key in (node.id, node.hostname):
+        if override := opening.cluster.addresses.get(key):
+            target = parse_target(override if "://" in override else f"ssh://{override}")
+            if isinstance(target, SshTarget):
+                return target
+    first = next((t for t in opening.targets if isinstance(t, SshTarget)), SshTarget(""))
+    if node.hostname and has_host_entry(opening.ssh.config_path(), node.hostname):
+        return SshTarget(node.hostname)
+    return SshTarget(node.address or node.hostname, first.user, first.port)
+
+
+def has_host_entry(config_file: Path | None, name: str) -> bool:
+    """Whether an OpenSSH client configuration has a Host line that names exactly this host, without a wildcard."""
+    if config_file is None:
+        return False
+    try:
+        text = config_file.read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    lines = re.findall(r"(?im)^\s*host(?:\s+|\s*=\s*)(.+)$", text)
+    return any(name in line.replace('"', " ").split() for line in lines)

@@ -1,0 +1,409 @@
+"""The steps that plans on nodes are made of. Sources of the conditions: swarm-dr.md §6."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import asdict
+
+from swarmtui.errors import EngineError
+from swarmtui.link.reasons import LinkError
+from swarmtui.model.swarm import Node, NodeSpec, Snapshot
+from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
+from swarmtui.session import Session
+
+POLL_SECONDS = 0.5
+OUT_OF_SEQUENCE_TRIES = 8
+RUNNING_STATES = "New|Allocated|Pending|Assigned|Accepted|Preparing|Ready|Starting|Running"
+
+
+def wait_line(condition: str, seconds: int) -> str:
+    """A bounded wait in sh: asks once a second, fails when the time is over."""
+    return f"i=0; until {condition}; do i=$((i+1)); [ $i -lt {seconds} ] || exit 1; sleep 1; done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStep(Step):
+    """A step about one node.
+
+    Attributes:
+        node_id: its id.
+        name: what the docker CLI calls it.
+    """
+
+    node_id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateNode(NodeStep):
+    """Changes a node's Spec, if it still is as it was when the plan was confirmed.
+
+    Attributes:
+        expected: the Spec as confirmed, with what earlier steps of the same plan change.
+        wanted: the Spec as it shall be.
+    """
+
+    expected: NodeSpec
+    wanted: NodeSpec
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(spec_command(self.name, self.expected, self.wanted)),)
+
+    @property
+    def undo(self) -> tuple[Shown, ...]:
+        return (Shown(spec_command(self.name, self.wanted, self.expected)),)
+
+    async def before(self, session: Session) -> Facts:
+        node, _ = await session.node(self.node_id)
+        return {"version": node.version.index, "spec": asdict(node.spec)}
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        node, _ = await session.node(self.node_id)
+        return f"{self.name} already is {_told(self.expected, self.wanted)}." if _same(node.spec, self.wanted) else ""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        for attempt in range(OUT_OF_SEQUENCE_TRIES):
+            node, body = await session.node(self.node_id)
+            if not _same(node.spec, self.expected):
+                raise ConflictError(
+                    f"Somebody else changed {self.name} after you confirmed: it now is {_told(self.expected, node.spec)}.",
+                    "Nothing was changed by this step. Look at the node again and decide anew.",
+                )
+            # The engine's own JSON goes back, so that fields we know nothing of survive.
+            spec = json.loads(body)["Spec"]
+            spec["Availability"], spec["Role"] = self.wanted.availability, self.wanted.role
+            spec["Labels"] = dict(self.wanted.labels or {})
+            try:
+                await session.post(f"/nodes/{self.node_id}/update", {"version": str(node.version.index)}, spec)
+                return
+            except EngineError as error:
+                # The version also grows with the node's own heartbeats and role changes: only the Spec is ours to judge.
+                if "out of sequence" not in error.message or attempt == OUT_OF_SEQUENCE_TRIES - 1:
+                    raise
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        node, _ = await session.node(self.node_id)
+        if not _same(node.spec, self.wanted):
+            raise StepError(
+                f"{self.name} was told to be {_told(self.expected, self.wanted)}, but is not.",
+                "Somebody may have changed it at the same moment: look at it again.",
+            )
+        voice.say(f"{self.name} is {_told(self.expected, self.wanted)}.")
+
+
+def spec_command(name: str, before: NodeSpec, after: NodeSpec) -> str:
+    """The docker command that turns one Spec into the other."""
+    node = shlex.quote(name)
+    options = []
+    if before.availability != after.availability:
+        options.append(f"--availability {shlex.quote(after.availability)}")
+    if before.role != after.role:
+        if not options and (before.labels or {}) == (after.labels or {}):
+            return f"docker node {'promote' if after.role == 'manager' else 'demote'} {node}"
+        options.append(f"--role {shlex.quote(after.role)}")
+    old, new = before.labels or {}, after.labels or {}
+    options += [f"--label-rm {shlex.quote(key)}" for key in sorted(old.keys() - new.keys())]
+    options += [
+        f"--label-add {shlex.quote(f'{key}={value}')}" for key, value in sorted(new.items()) if old.get(key) != value
+    ]
+    return f"docker node update {' '.join(options)} {node}"
+
+
+def _same(one: NodeSpec, other: NodeSpec) -> bool:
+    return (
+        one.availability == other.availability
+        and one.role == other.role
+        and dict(one.labels or {}) == dict(other.labels or {})
+    )
+
+
+def _told(expected: NodeSpec, actual: NodeSpec) -> str:
+    parts = []
+    if expected.availability != actual.availability:
+        parts.append({"drain": "drained", "pause": "paused"}.get(actual.availability, actual.availability))
+    if expected.role != actual.role:
+        parts.append(f"a {actual.role} by its Spec")
+    if (expected.labels or {}) != (actual.labels or {}):
+        shown = ", ".join(f"{k}={v}" for k, v in sorted((actual.labels or {}).items()))
+        parts.append(f"labelled {shown}" if shown else "without labels")
+    return " and ".join(parts) or "as it was"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitStep(NodeStep):
+    """Waits until something is so. `seconds`: when it gives up."""
+
+    seconds: int = 600
+
+    @property
+    @abstractmethod
+    def condition(self) -> str:
+        """The same question in sh."""
+
+    @abstractmethod
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        """What is still missing, one sentence, and how much of it; ("", 0) when nothing is."""
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(wait_line(self.condition, self.seconds)),)
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        missing, _ = await self.missing(session, before)
+        return "" if missing else "There is nothing left to wait for."
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        end = time.monotonic() + self.seconds
+        most = 0
+        said = ""
+        while True:
+            missing, left = await self.missing(session, before)
+            most = max(most, left)
+            if not missing:
+                voice.progress(most, most, "done")
+                return
+            if missing != said:
+                voice.progress(most - left, most, missing)
+                said = missing
+            if time.monotonic() >= end:
+                raise StepError(
+                    f"{missing} This was waited for {self.seconds} seconds.",
+                    "Look why, then retry; or stop here: what was done so far stays as it is.",
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        missing, _ = await self.missing(session, before)
+        if missing:
+            raise StepError(missing, "It was so a moment ago: look at the cluster, then retry.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitEmpty(WaitStep):
+    """Waits until no task of the Swarm runs, stops or starts on the node."""
+
+    @property
+    def condition(self) -> str:
+        return f"! docker node ps --format '{{{{.CurrentState}}}}' {shlex.quote(self.name)} | grep -Eq '^({RUNNING_STATES})'"
+
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        snapshot = await fresh_tasks(session)
+        tasks = [task for task in snapshot.tasks_on(self.node_id) if not task.is_terminal]
+        if not tasks:
+            return "", 0
+        names: dict[str, int] = {}
+        for task in tasks:
+            service = snapshot.services.get(task.service_id)
+            name = service.name if service else task.service_id[:12]
+            names[name] = names.get(name, 0) + 1
+        told = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in sorted(names.items()))
+        return f"{len(tasks)} {'task' if len(tasks) == 1 else 'tasks'} still on {self.name}: {told}.", len(tasks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitReplaced(WaitStep):
+    """Waits until the services that lost tasks run as many as before, on nodes that are ready.
+
+    Attributes:
+        running: service name → how many tasks must run.
+    """
+
+    running: Mapping[str, int]
+
+    @property
+    def condition(self) -> str:
+        return " && ".join(
+            f"[ $(docker service ps -f desired-state=running --format '{{{{.CurrentState}}}}' {shlex.quote(name)}"
+            f" | grep -c ^Running) -ge {count} ]"
+            for name, count in sorted(self.running.items())
+        )
+
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        snapshot = await fresh_tasks(session)
+        ready = {node.id for node in snapshot.nodes.values() if node.is_ready and node.id != self.node_id}
+        by_name = {service.name: service.id for service in snapshot.services.values()}
+        short: dict[str, tuple[int, int]] = {}
+        for name, wanted in self.running.items():
+            if name not in by_name:
+                continue  # removed meanwhile by somebody else
+            live = sum(t.runs and t.node_id in ready for t in snapshot.tasks.values() if t.service_id == by_name[name])
+            service = snapshot.services[by_name[name]]
+            # Scaled down meanwhile: what is wanted now counts.
+            wanted = min(wanted, service.replicas) if service.replicas is not None else wanted
+            if live < wanted:
+                short[name] = (live, wanted)
+        if not short:
+            return "", 0
+        told = ", ".join(f"{name} {live}/{wanted}" for name, (live, wanted) in sorted(short.items()))
+        return f"Replacements are still starting: {told}.", sum(w - live for live, w in short.values())
+
+
+async def fresh_tasks(session: Session) -> Snapshot:
+    """A snapshot whose nodes, services and tasks were all read just now. Raises StepError where they could not be."""
+    snapshot = await session.refresh()
+    for name, reading in snapshot.readings.items():
+        if reading.trouble:
+            raise StepError(f"The {name} cannot be read now: {reading.trouble}", "Retry when the Swarm answers again.")
+    return snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitReachable(WaitStep):
+    """Waits until the node is a raft member that the leader hears from."""
+
+    @property
+    def condition(self) -> str:
+        question = "{{with .ManagerStatus}}{{.Reachability}}{{end}}"
+        return f"[ \"$(docker node inspect -f '{question}' {shlex.quote(self.name)})\" = reachable ]"
+
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        node, _ = await session.node(self.node_id)
+        if node.is_reachable:
+            return "", 0
+        return f"{self.name} is not yet a reachable manager.", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitLeftRaft(WaitStep):
+    """Waits until the node is no raft member any more; until then it still counts for quorum."""
+
+    @property
+    def condition(self) -> str:
+        question = "{{with .ManagerStatus}}{{.Addr}}{{end}}"
+        return f"[ -z \"$(docker node inspect -f '{question}' {shlex.quote(self.name)})\" ]"
+
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        node, _ = await session.node(self.node_id)
+        return (f"{self.name} is still a member of the raft.", 1) if node.is_voter else ("", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitDown(WaitStep):
+    """Waits until the Swarm takes the node for down; a node that is not cannot be removed."""
+
+    @property
+    def condition(self) -> str:
+        return f"[ \"$(docker node inspect -f '{{{{.Status.State}}}}' {shlex.quote(self.name)})\" = down ]"
+
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        node, _ = await session.node(self.node_id)
+        return ("", 0) if node.status.state == "down" else (f"{self.name} is still {node.status.state}.", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveConnection(NodeStep):
+    """Goes on through another manager, before the one we talk through stops being one."""
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(f": swarmtui goes on through another manager than {self.name}"),)
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        moved = session.connection.node_id != self.node_id
+        return f"The connection runs through {session.connection.through}." if moved else ""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        through = await session.move_away_from(self.node_id)
+        voice.say(f"Connected through {through} now.")
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if session.connection.node_id == self.node_id:
+            raise StepError(
+                f"The connection still runs through {self.name}.",
+                "Name another manager in the configuration, or its SSH address under addresses.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveSwarm(NodeStep):
+    """Makes a live node leave the Swarm by itself, over SSH to its host.
+
+    Attributes:
+        host: SSH destination; port: None for the usual one.
+        sudo: whether the command needs `sudo -n` there.
+    """
+
+    host: str
+    port: int | None = None
+    sudo: bool = False
+    danger: Danger = Danger.DESTRUCTIVE
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(self._line("swarm leave"), self.host, self.port),)
+
+    def _line(self, command: str) -> str:
+        return f"sudo -n docker {command}" if self.sudo else f"docker {command}"
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        node, _ = await session.node(self.node_id)
+        return f"{self.name} is down: it has left, or is gone." if node.status.state == "down" else ""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        node, _ = await session.node(self.node_id)
+        try:
+            host = await session.host(node)
+        except LinkError as error:
+            raise StepError(
+                f"{self.name} cannot be told to leave: {error.what}",
+                f"Type `docker swarm leave` on it yourself, then retry; or mend the way there. {error.next_step}",
+            ) from error
+        completed = await host.run(self._line("swarm leave"), timeout=60.0)
+        if completed.code != 0 and "not part of a swarm" not in completed.err:
+            raise StepError(
+                f"`docker swarm leave` failed on {self.name}: {completed.err.strip()}", "Mend that, then retry."
+            )
+        voice.say(completed.out.strip() or "Left the Swarm.")
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        node, _ = await session.node(self.node_id)
+        host = await session.host(node)
+        completed = await host.run(self._line("info -f '{{.Swarm.LocalNodeState}}'"), timeout=60.0)
+        if completed.out.strip() != "inactive":
+            raise StepError(
+                f"{self.name} says its Swarm state is {completed.out.strip() or 'unknown'}, not inactive.", "Retry."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveNode(NodeStep):
+    """Removes the node's entry from the Swarm. force: also when it is not down."""
+
+    force: bool = False
+    danger: Danger = Danger.DESTRUCTIVE
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(f"docker node rm {'--force ' if self.force else ''}{shlex.quote(self.name)}"),)
+
+    async def before(self, session: Session) -> Facts:
+        return {"cluster": session.snapshot.cluster_id}
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        return "" if await self._entry(session) else f"{self.name} is no entry of the Swarm any more."
+
+    async def _entry(self, session: Session) -> Node | None:
+        try:
+            node, _ = await session.node(self.node_id)
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        return node
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        await session.delete(f"/nodes/{self.node_id}", {"force": "true"} if self.force else None)
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if await self._entry(session):
+            raise StepError(f"{self.name} is still there.", "Retry.")
+        voice.say(f"{self.name} is removed.")

@@ -1,0 +1,35 @@
+"""All runbooks by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from swarmtui.errors import UsageError
+from swarmtui.runbooks import nodes
+from swarmtui.runbooks.runbook import Runbook
+
+RUNBOOKS: dict[str, Runbook] = {
+    runbook.name: runbook
+    for runbook in (
+        nodes.Drain(),
+        nodes.Activate(),
+        nodes.Pause(),
+        nodes.Promote(),
+        nodes.Demote(),
+        nodes.Remove(),
+        nodes.Label(),
+    )
+}
+
+
+def runbook(name: str) -> Runbook:
+    """The runbook of this name.
+
+    Raises:
+        UsageError: there is none; names the closest.
+    """
+    if name in RUNBOOKS:
+        return RUNBOOKS[name]
+    close = difflib.get_close_matches(name, RUNBOOKS, 1)
+    hint = f'Did you mean "{close[0]}"?' if close else "See them with: swarmtui run --list"
+    raise UsageError(f'There is no runbook "{name}".', hint)

@@ -1,0 +1,216 @@
+"""Step, Plan and Runbook: the one shape of every operation.
+
+A runbook surveys the cluster (facts), and makes a plan from parameters and facts alone. So a run can be resumed from its
+journal by making the very same plan again, and a confirmation can be bound to what was shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, ClassVar
+
+import msgspec
+
+from swarmtui.errors import SwarmtuiError
+from swarmtui.model.impact import Impact
+from swarmtui.model.quorum import QuorumChange
+from swarmtui.runbooks.params import Param
+from swarmtui.session import Session
+
+Facts = dict[str, Any]
+"""Plain JSON values: what is journalled with an intent, so that a resume can judge what happened."""
+
+
+class Danger(IntEnum):
+    """safe: changes nothing that runs; disruptive: tasks stop or move; destructive: something cannot be had back."""
+
+    SAFE = 0
+    DISRUPTIVE = 1
+    DESTRUCTIVE = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One command as a person would type it.
+
+    Attributes:
+        line: the command, in sh.
+        host: SSH destination ("root@10.0.0.5") it runs on; "" for any manager's docker CLI.
+        port: SSH port, None for the usual one.
+    """
+
+    line: str
+    host: str = ""
+    port: int | None = None
+
+    @property
+    def as_sh(self) -> str:
+        """The command as it is typed on the operator's own machine."""
+        if not self.host:
+            return self.line
+        port = f"-p {self.port} " if self.port else ""
+        return f"ssh {port}{shlex.quote(self.host)} {shlex.quote(self.line)}"
+
+
+class Voice:
+    """What a running step says while it works."""
+
+    def __init__(self, say: Callable[[str], None], progress: Callable[[int, int, str], None]) -> None:
+        self.say = say
+        self.progress = progress
+
+
+class StepError(SwarmtuiError):
+    """A step failed, or ran and did not verify."""
+
+
+class ConflictError(StepError):
+    """Somebody else changed the object since the plan was confirmed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(ABC):
+    """One thing that is done, with its proof.
+
+    Attributes:
+        id: unique within the plan, the same each time the plan is made.
+        why: plain words.
+        skippable: whether the plan still makes sense without it.
+    """
+
+    id: str
+    title: str
+    why: str
+    danger: Danger = Danger.SAFE
+    skippable: bool = False
+
+    @property
+    @abstractmethod
+    def shown(self) -> tuple[Shown, ...]:
+        """The commands, exactly as they have the effect of `run`."""
+
+    @property
+    def undo(self) -> tuple[Shown, ...]:
+        """The commands that take it back; empty when nothing does."""
+        return ()
+
+    async def before(self, session: Session) -> Facts:
+        """Facts a resume needs to judge whether the step had its effect; journalled with the intent."""
+        return {}
+
+    @abstractmethod
+    async def already_done(self, session: Session, before: Facts) -> str:
+        """Why there is nothing left to do, one sentence; "" when there is."""
+
+    @abstractmethod
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        """Does it. Raises StepError, EngineError or LinkError."""
+
+    @abstractmethod
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        """Proves it from the cluster itself. Raises StepError where it did not take effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A safety rule that a plan breaks; it runs only when a person accepts it by name.
+
+    Attributes:
+        id: what `--accept ID=OBJECT` names.
+        about: the object.
+        what: one sentence: what would be lost.
+    """
+
+    id: str
+    about: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.id}={self.about}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is about to be done, all of it, before anything is.
+
+    Attributes:
+        facts: what the plan was made from, as plain JSON values.
+        binding: digest of what a confirmation is bound to: object ids, their Specs, and the impact shown.
+        touches: names of the objects it changes.
+        notes: things to know that are no warning.
+        warnings: things that may hurt; shown, not enforced.
+        rules: safety rules it breaks.
+        nothing: why nothing is to be done; "" when there are steps.
+    """
+
+    runbook: str
+    version: int
+    params: Mapping[str, Any]
+    facts: Facts
+    title: str
+    why: str
+    steps: tuple[Step, ...]
+    touches: tuple[str, ...] = ()
+    impact: Impact | None = None
+    quorum: QuorumChange | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    binding: str = ""
+    nothing: str = ""
+
+    @property
+    def danger(self) -> Danger:
+        return max((step.danger for step in self.steps), default=Danger.SAFE)
+
+    @property
+    def typed(self) -> str:
+        """The word a person must type to confirm; "" when a single key is enough."""
+        if self.rules:
+            return self.rules[0].about
+        return self.touches[0] if self.danger is Danger.DESTRUCTIVE and self.touches else ""
+
+
+def binding_of(*parts: Any) -> str:
+    """Digest of the values a confirmation is bound to; any change of them changes it."""
+    plain = msgspec.to_builtins(parts)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+class Runbook(ABC):
+    """One operation by name. Stateless."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    summary: ClassVar[str]
+    params: ClassVar[Sequence[Param]]
+
+    @abstractmethod
+    async def survey(self, session: Session, params: Mapping[str, Any]) -> Facts:
+        """Gathers all the plan needs to know, as plain JSON values.
+
+        Raises:
+            UsageError: the parameters name something that is not there.
+            LinkError: the cluster cannot be asked.
+        """
+
+    @abstractmethod
+    def plan(self, params: Mapping[str, Any], facts: Facts) -> Plan:
+        """Makes the plan. Pure: the same parameters and facts make the same plan.
+
+        Raises:
+            RefusedError: it cannot be done, and nobody can accept it.
+        """
+
+    async def prepare(self, session: Session, params: Mapping[str, Any]) -> Plan:
+        """Surveys and plans."""
+        return self.plan(params, await self.survey(session, params))

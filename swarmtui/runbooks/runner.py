@@ -1,0 +1,229 @@
+"""Runs a plan: intent, effect, proof, each journalled; resumes from the journal after any crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from swarmtui.errors import SwarmtuiError
+from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.runbooks.journal import JournalWriter, RunRecord, StepRecord
+from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
+from swarmtui.session import SETTLE_SECONDS, Session
+
+RECONNECTS = 5
+"""How often one step may lose its connection and go on before it counts as failed."""
+
+
+class State(StrEnum):
+    """Where a step stands. `already`: there was nothing left to do."""
+
+    PENDING = "pending"
+    CHECKING = "checking"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    DONE = "done"
+    ALREADY = "already"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+FINISHED = frozenset({State.DONE, State.ALREADY, State.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a watcher of the run may show.
+
+    Attributes:
+        kind: state, said, progress or end.
+        step: id of the step; "" for the run itself.
+        point: for tests and reports, the exact point reached: intent, effect or proof.
+    """
+
+    kind: str
+    step: str = ""
+    state: State = State.PENDING
+    text: str = ""
+    done: int = 0
+    total: int = 0
+    point: str = ""
+
+
+class Choice(StrEnum):
+    RETRY = "retry"
+    SKIP = "skip"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a failed step; a skip needs a reason."""
+
+    choice: Choice
+    reason: str = ""
+
+
+class Decider(Protocol):
+    """Who is asked when a step failed."""
+
+    async def failed(self, step: Step, error: SwarmtuiError) -> Decision: ...
+
+
+class StopAtFailure:
+    """Nobody to ask: the first failure ends the run."""
+
+    async def failed(self, step: Step, error: SwarmtuiError) -> Decision:
+        return Decision(Choice.STOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. result: done, failed or stopped."""
+
+    result: str
+    step: str = ""
+    error: SwarmtuiError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.result == "done"
+
+
+class Runner:
+    """Runs one plan once.
+
+    Args:
+        record: what the journal holds of an earlier, cut-off attempt at the same run; None for a new run.
+        observe: called with every event, on the event loop.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        writer: JournalWriter,
+        *,
+        decider: Decider | None = None,
+        observe: Callable[[Event], None] = lambda event: None,
+        record: RunRecord | None = None,
+        accepted: list[str] | None = None,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._writer = writer
+        self._decider = decider or StopAtFailure()
+        self._observe = observe
+        self._record = record
+        self._accepted = accepted or []
+        self._settle_seconds = settle_seconds
+        self._stop = False
+        self._before: dict[str, Facts] = {}
+
+    def stop(self) -> None:
+        """Lets the step under way finish, and begins no other."""
+        self._stop = True
+
+    async def run(self) -> Outcome:
+        """Runs the plan to its end, a failure nobody wants to retry, or a stop.
+
+        Raises:
+            JournalError: what was to be done could not be recorded, so it was not done.
+        """
+        if self._record is None:
+            self._writer.begin(
+                runbook=self._plan.runbook,
+                version=self._plan.version,
+                title=self._plan.title,
+                params=self._plan.params,
+                facts=self._plan.facts,
+                cluster_id=self._session.snapshot.cluster_id,
+                target=self._session.name,
+                accepted=self._accepted,
+            )
+        else:
+            self._writer.write("resume")
+        try:
+            outcome = await self._run_steps()
+        except asyncio.CancelledError:
+            self._writer.write("end", outcome="stopped", detail="cut off while a step was under way")
+            raise
+        self._writer.write("end", outcome=outcome.result, detail=outcome.error.what if outcome.error else "")
+        self._observe(Event("end", outcome.step, text=outcome.result))
+        return outcome
+
+    async def _run_steps(self) -> Outcome:
+        for step in self._plan.steps:
+            known = self._record.steps.get(step.id) if self._record else None
+            if known is not None and known.state in FINISHED:
+                self._observe(Event("state", step.id, State(known.state), known.detail))
+                continue
+            if self._stop:
+                return Outcome("stopped", step.id)
+            while True:
+                error = await self._attempt(step, known)
+                if error is None:
+                    break
+                self._writer.write("failed", step=step.id, detail=str(error))
+                self._observe(Event("state", step.id, State.FAILED, str(error)))
+                decision = Decision(Choice.STOP) if self._stop else await self._decider.failed(step, error)
+                if decision.choice is Choice.STOP:
+                    return Outcome("failed", step.id, error)
+                if decision.choice is Choice.SKIP and step.skippable and decision.reason.strip():
+                    self._writer.write("skipped", step=step.id, detail=decision.reason)
+                    self._observe(Event("state", step.id, State.SKIPPED, decision.reason))
+                    break
+        return Outcome("done")
+
+    async def _attempt(self, step: Step, known: StepRecord | None) -> SwarmtuiError | None:
+        """One try at a step, over as many reconnections as it takes; returns the error it failed with."""
+        if known is not None:
+            # The facts of the first try stay: the effect may have happened although its answer was lost.
+            self._before.setdefault(step.id, known.before)
+        for reconnects in range(RECONNECTS + 1):
+            try:
+                await self._once(step)
+                return None
+            except LinkError as error:
+                if reconnects == RECONNECTS or (error.reason is not Reason.CONNECTION_LOST and self._session.live):
+                    return error
+                self._say(step, f"{error.what} Waiting for the connection to come back.")
+                try:
+                    await self._session.until_live(self._settle_seconds)
+                except LinkError as still:
+                    return still
+            except SwarmtuiError as error:
+                return error
+        return None
+
+    async def _once(self, step: Step) -> None:
+        session = self._session
+        voice = Voice(
+            lambda line: self._say(step, line),
+            lambda done, total, text: self._observe(
+                Event("progress", step.id, State.RUNNING, text, done=done, total=total)
+            ),
+        )
+        self._observe(Event("state", step.id, State.CHECKING))
+        before = self._before.get(step.id)
+        if before is None:
+            before = self._before[step.id] = await step.before(session)
+        if why := await step.already_done(session, before):
+            self._writer.write("already", step=step.id, detail=why)
+            self._observe(Event("state", step.id, State.ALREADY, why))
+            return
+        self._writer.write("intent", step=step.id, before=before, commands=[shown.as_sh for shown in step.shown])
+        self._observe(Event("state", step.id, State.RUNNING, point="intent"))
+        await step.run(session, before, voice)
+        self._observe(Event("state", step.id, State.VERIFYING, point="effect"))
+        self._writer.write("effect", step=step.id)
+        await step.verify(session, before, voice)
+        self._writer.write("done", step=step.id)
+        self._observe(Event("state", step.id, State.DONE, point="proof"))
+
+    def _say(self, step: Step, line: str) -> None:
+        self._observe(Event("said", step.id, State.RUNNING, line))

@@ -1,0 +1,484 @@
+"""One opened cluster: the manager we talk through, its snapshot, and the way to every host. Everyone above uses this.
+
+The session connects by itself, fails over to another manager by itself, and says so in `connection`. It never speaks to
+another Swarm than the one it first met: a manager with another cluster id is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from swarmtui.errors import EngineError, SwarmtuiError
+from swarmtui.link.certificates import expiry
+from swarmtui.link.changes import Changes
+from swarmtui.link.decode import decode_one
+from swarmtui.link.manager import Manager
+from swarmtui.link.person import Person
+from swarmtui.link.reasons import LinkError, Reason, standing
+from swarmtui.link.ssh import SshHost
+from swarmtui.link.ssh_settings import SshSettings
+from swarmtui.link.target import SshTarget, Target
+from swarmtui.link.watch import Watch
+from swarmtui.model.swarm import COLLECTIONS, Node, Snapshot, host_of
+from swarmtui.opening import Opening, node_target
+
+STAGGER_SECONDS = 1.5
+"""The next manager is tried this long after the one before, without waiting for it to time out."""
+BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+CERTIFICATE_SECONDS = 600.0
+SETTLE_SECONDS = 45.0
+"""How long an operation waits for a lost connection to come back: an election and a restart of Docker fit into it."""
+
+USABLE = frozenset({Reason.NO_LEADER})
+"""Troubles with which a manager is still worth staying on: it shows what is left of the cluster."""
+
+
+class Phase(StrEnum):
+    CONNECTING = "connecting"
+    LIVE = "live"
+    LOST = "lost"
+
+
+class Attempt(Struct, frozen=True):
+    """One manager that could not be used, when it was tried (seconds since the epoch), and why."""
+
+    target: str
+    at: float
+    what: str
+    next_step: str
+    reason: str
+
+
+class Connection(Struct, frozen=True):
+    """How the session is connected.
+
+    Attributes:
+        through: label of the manager in use, or of the last one.
+        via: forward, dial-stdio, socket or tls.
+        node_id: the manager's own node id, "" until known.
+        note: one sentence about the last change, such as a fail-over; "" when there is nothing to say.
+        attempts: what was tried since the last time it was live.
+        next_try_at: seconds since the epoch, 0.0 while one is under way.
+    """
+
+    phase: Phase = Phase.CONNECTING
+    through: str = ""
+    via: str = ""
+    node_id: str = ""
+    note: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    next_try_at: float = 0.0
+
+
+class Session:
+    """An opened cluster.
+
+    Args:
+        opening: which cluster, and how it is reached.
+        person: who answers questions about host keys and passphrases.
+    """
+
+    def __init__(self, opening: Opening, person: Person) -> None:
+        self.opening = opening
+        self.person = person
+        self.snapshot = Snapshot()
+        self.connection = Connection()
+        self._settings: SshSettings = opening.ssh
+        self._listeners: list[Callable[[], None]] = []
+        self._manager: Manager | None = None
+        self._watch: Watch | None = None
+        self._hosts: dict[str, SshHost] = {}
+        self._host_locks: dict[str, asyncio.Lock] = {}
+        self._moving_from = ""
+        self._changes = Changes()
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.opening.name
+
+    def start(self) -> None:
+        """Begins to connect, and keeps the snapshot fresh from then on."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"session {self.name}")
+
+    async def close(self) -> None:
+        """Ends every connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        hosts, self._hosts = list(self._hosts.values()), {}
+        for host in hosts:
+            await host.close()
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[Session]:
+        """Runs the session for the length of a block."""
+        self.start()
+        try:
+            yield self
+        finally:
+            await self.close()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after every change of snapshot or connection; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
+        self._changes.tell()
+
+    # -- what everyone above asks for --------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        return self.connection.phase is Phase.LIVE
+
+    async def until_live(self, timeout: float) -> Snapshot:
+        """Waits until the nodes are read from a live connection.
+
+        Raises:
+            LinkError: it did not get there in time; says what was tried.
+            SwarmtuiError: nothing that waiting could mend.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changes.until(lambda: self.live and bool(self.snapshot.readings.get("nodes")))
+        except TimeoutError:
+            raise self.why_not_live() from None
+        return self.snapshot
+
+    async def until_tried(self, timeout: float) -> Snapshot:
+        """Like `until_live`, but gives up as soon as every manager was tried once.
+
+        Raises:
+            LinkError: no manager could be used; says what was tried.
+        """
+
+        def decided() -> bool:
+            return (self.live and bool(self.snapshot.readings.get("nodes"))) or self.connection.next_try_at > 0.0
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changes.until(decided)
+        if not (self.live and self.snapshot.readings.get("nodes")):
+            raise self.why_not_live()
+        return self.snapshot
+
+    async def until_complete(self, timeout: float) -> Snapshot:
+        """Waits until every collection was read or could not be, at most this long; returns what there is then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changes.until(lambda: all(name in self.snapshot.readings for name in COLLECTIONS))
+        return self.snapshot
+
+    def why_not_live(self) -> LinkError:
+        """The error that tells why there is no live connection: the most telling of all attempts."""
+        attempts = self.connection.attempts
+        if not attempts:
+            return LinkError(Reason.TIMEOUT, self.name, "Nothing answered yet.", "Look at the network and try again.")
+        telling = min(attempts, key=lambda a: (a.reason in (Reason.TIMEOUT, Reason.UNREACHABLE), -a.at))
+        others = [a for a in attempts if a.target != telling.target]
+        what = telling.what + (f" ({len(others)} more tried: {'; '.join(a.what for a in others)})" if others else "")
+        return LinkError(Reason(telling.reason), telling.target, what, telling.next_step)
+
+    async def refresh(self) -> Snapshot:
+        """Returns a snapshot all of which was asked for after this call.
+
+        Raises:
+            LinkError: not connected, or the connection was lost meanwhile.
+        """
+        watch = self._watch
+        if watch is None or not self.live:
+            raise self.why_not_live()
+        polls = watch.ask()
+        await self._changes.until(lambda: self._watch is not watch or watch.polls >= polls)
+        if self._watch is not watch:
+            raise self.why_not_live()
+        return self.snapshot
+
+    def look_now(self) -> None:
+        """Asks for fresh data soon."""
+        if self._watch is not None:
+            self._watch.look_now()
+        self._wake.set()
+
+    def _engine_manager(self) -> Manager:
+        if self._manager is None:
+            raise self.why_not_live()
+        return self._manager
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """GETs from the engine of the manager in use. Raises LinkError or EngineError."""
+        return await self._engine_manager().engine.get(path, params=params)
+
+    async def post(self, path: str, params: Mapping[str, str] | None = None, json: Any = None) -> bytes:
+        """POSTs to the engine of the manager in use. Raises LinkError or EngineError."""
+        return await self._engine_manager().engine.post(path, params=params, json=json)
+
+    async def delete(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """DELETEs on the engine of the manager in use. Raises LinkError or EngineError."""
+        return await self._engine_manager().engine.delete(path, params=params)
+
+    async def node(self, node_id: str) -> tuple[Node, bytes]:
+        """Reads one node now; returns it and the bytes it came in. Raises LinkError or EngineError."""
+        body = await self.get(f"/nodes/{node_id}")
+        return decode_one(body, Node, "the node"), body
+
+    async def host(self, node: Node) -> SshHost:
+        """Opens (or finds open) an SSH connection to a node's host.
+
+        Raises:
+            LinkError: it cannot be reached, or nobody knows how.
+        """
+        lock = self._host_locks.setdefault(node.id, asyncio.Lock())
+        async with lock:
+            manager = self._manager
+            if manager is not None and manager.host is not None and node.id == self.connection.node_id:
+                return manager.host
+            host = self._hosts.get(node.id)
+            if host is not None and not host.closed:
+                return host
+            target = node_target(self.opening, node)
+            host = await SshHost.connect(target, self._settings, self.person)
+            self._hosts[node.id] = host
+            return host
+
+    def host_label(self, node: Node) -> SshTarget:
+        """Where `host` would go for this node."""
+        return node_target(self.opening, node)
+
+    async def move_away_from(self, node_id: str, timeout: float = SETTLE_SECONDS) -> str:
+        """Goes on through another manager than this one; returns the label of the one used then.
+
+        Raises:
+            LinkError: no other manager could be used; the old connection is taken up again.
+        """
+        if self.connection.node_id != node_id:
+            return self.connection.through
+        self._moving_from = node_id
+        manager = self._manager
+        if manager is not None:
+            await manager.close()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changes.until(lambda: self.live and self.connection.node_id not in ("", node_id))
+        except TimeoutError:
+            raise LinkError(
+                Reason.UNREACHABLE,
+                self.name,
+                "No other manager could be used in place of the one that is to leave.",
+                "Name another manager in the configuration, or its SSH address under addresses.",
+            ) from None
+        finally:
+            self._moving_from = ""
+        return self.connection.through
+
+    # -- connecting --------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        failures = 0
+        last: Target | None = None
+        while True:
+            manager = await self._first_usable(last)
+            if manager is None:
+                pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
+                failures += 1
+                self._wake.clear()
+                self._set(next_try_at=time.time() + pause)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                self._set(next_try_at=0.0)
+                continue
+            failures = 0
+            last = manager.target
+            try:
+                await self._stay(manager)
+            except LinkError as error:
+                attempt = _attempt(manager.label, error)
+                self._set(phase=Phase.LOST, note=f"Lost {manager.label}: {error.what}", attempts=(attempt,))
+            finally:
+                self._watch, self._manager = None, None
+                self._changes.tell()
+                await manager.close()
+
+    def _candidates(self, last: Target | None) -> list[Target]:
+        """The named managers, then those the snapshot knows; the one just lost goes to the end of its kind."""
+        named = list(self.opening.targets)
+        known: list[Target] = []
+        if any(isinstance(target, SshTarget) for target in named):
+            for node in self.snapshot.nodes.values():
+                if node.is_voter and node.id != self._moving_from:
+                    target = node_target(self.opening, node)
+                    if target not in named:
+                        known.append(target)
+        ordered = [*named, *known]
+        if last in ordered:
+            ordered.remove(last)
+            ordered.append(last)
+        return ordered
+
+    async def _first_usable(self, last: Target | None) -> Manager | None:
+        """Tries the candidates, each a little after the one before; the first that can be used wins."""
+        candidates = self._candidates(last)
+        attempts: dict[str, Attempt] = {a.target: a for a in self.connection.attempts}
+        fallback: Manager | None = None
+        running: set[asyncio.Task[tuple[Manager, LinkError | None]]] = set()
+        names: dict[asyncio.Task[Any], str] = {}
+        waiting = list(candidates)
+        winner: Manager | None = None
+        try:
+            while (waiting or running) and winner is None:
+                if waiting:
+                    target = waiting.pop(0)
+                    task = asyncio.create_task(self._open(target))
+                    names[task] = str(target)
+                    running.add(task)
+                done, running = await asyncio.wait(
+                    running, timeout=STAGGER_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    try:
+                        manager, trouble = task.result()
+                    except LinkError as error:
+                        attempts[names[task]] = _attempt(names[task], error)
+                        self._set(attempts=tuple(attempts.values()))
+                        continue
+                    if trouble is None and winner is None:
+                        winner = manager
+                    elif trouble is not None and fallback is None and winner is None:
+                        fallback = manager
+                        attempts[names[task]] = _attempt(names[task], trouble)
+                    else:
+                        await manager.close()
+        finally:
+            for task in running:
+                task.cancel()
+            for result in await asyncio.gather(*running, return_exceptions=True):
+                if isinstance(result, tuple):
+                    await result[0].close()
+        if winner is None:
+            winner = fallback
+        elif fallback is not None:
+            await fallback.close()
+        self._set(attempts=tuple(attempts.values()))
+        return winner
+
+    async def _open(self, target: Target) -> tuple[Manager, LinkError | None]:
+        """Connects to one manager and checks that it is one, of the right Swarm. Raises LinkError where it is not."""
+        manager = await Manager.open(target, self._settings, self.person)
+        try:
+            info = await manager.info()
+            trouble = standing(info, manager.label)
+            if trouble is not None and trouble.reason not in USABLE:
+                raise trouble
+            if self._moving_from and info.swarm.node_id == self._moving_from:
+                raise LinkError(Reason.WORKER, manager.label, f"{manager.label} is about to leave the managers.", "")
+            cluster = info.swarm.cluster
+            if self.snapshot.cluster_id and cluster is not None and cluster.id not in ("", self.snapshot.cluster_id):
+                raise LinkError(
+                    Reason.OTHER_SWARM,
+                    manager.label,
+                    f"{manager.label} belongs to another Swarm ({cluster.id[:12]}) than the one shown "
+                    f"({self.snapshot.cluster_id[:12]}).",
+                    "Open that one by itself, or mend the configuration.",
+                )
+        except EngineError as error:
+            await manager.close()
+            raise LinkError(Reason.NOT_DOCKER, manager.label, error.what, error.next_step) from error
+        except BaseException:
+            await manager.close()
+            raise
+        return manager, trouble
+
+    async def _stay(self, manager: Manager) -> None:
+        """Watches through one manager until it is lost, or stops being one."""
+        before = self.connection
+        self._manager = manager
+        left = asyncio.get_running_loop().create_future()
+
+        def publish(snapshot: Snapshot) -> None:
+            trouble = standing(snapshot.info, manager.label)
+            if trouble is not None and trouble.reason not in USABLE:
+                if not left.done():
+                    left.set_exception(trouble)
+                return
+            self.snapshot = replace(snapshot, certificates=self.snapshot.certificates)
+            node_id = snapshot.info.swarm.node_id
+            if self.connection.phase is not Phase.LIVE or self.connection.node_id != node_id:
+                moved = before.through and before.through != manager.label
+                note = f"Moved from {before.through} to {manager.label}." if moved else ""
+                self.connection = Connection(Phase.LIVE, manager.label, manager.via, node_id, note)
+            self._tell()
+
+        watch = self._watch = Watch(
+            manager.engine,
+            name=manager.label,
+            start=self.snapshot,
+            publish=publish,
+            polled=self._changes.tell,
+        )
+        jobs = [
+            asyncio.ensure_future(watch.run()),
+            asyncio.ensure_future(self._lost(manager)),
+            asyncio.ensure_future(self._read_certificates(manager)),
+            left,
+        ]
+        try:
+            done, _ = await asyncio.wait(
+                [job for i, job in enumerate(jobs) if i != 2], return_when=asyncio.FIRST_COMPLETED
+            )
+            for job in done:
+                job.result()
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
+    async def _lost(self, manager: Manager) -> None:
+        await manager.wait_lost()
+        raise LinkError(Reason.CONNECTION_LOST, manager.label)
+
+    async def _read_certificates(self, manager: Manager) -> None:
+        if manager.host is None and manager.via != "socket":
+            return
+        opener = manager.host.open_tcp if manager.host is not None else asyncio.open_connection
+        while True:
+            managers = [node for node in self.snapshot.nodes.values() if node.manager_status is not None]
+            for node in managers:
+                assert node.manager_status is not None
+                raft_address = node.manager_status.addr
+                port = raft_address.rpartition(":")[2]
+                if not port.isdigit():
+                    continue
+                expires = await expiry(opener, host_of(raft_address), int(port))
+                if expires is not None and self.snapshot.certificates.get(node.id) != expires:
+                    certificates = {**self.snapshot.certificates, node.id: expires}
+                    self.snapshot = replace(self.snapshot, certificates=certificates)
+                    self._tell()
+            await asyncio.sleep(CERTIFICATE_SECONDS if managers else 1.0)
+
+    def _set(self, **changes: Any) -> None:
+        connection = replace(self.connection, **changes)
+        if connection != self.connection:
+            self.connection = connection
+            self._tell()
+
+
+def _attempt(target: str, error: SwarmtuiError) -> Attempt:
+    reason = error.reason if isinstance(error, LinkError) else Reason.UNREACHABLE
+    return Attempt(target, time.time(), error.what, error.next_step, reason)

@@ -1,0 +1,1 @@
+"""What people see: the Textual console. Nothing below this package imports Textual."""

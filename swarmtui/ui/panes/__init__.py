@@ -1,0 +1,1 @@
+"""The panes: for each, its columns, and a pure function from a snapshot to rows."""

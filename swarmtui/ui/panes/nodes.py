@@ -1,0 +1,110 @@
+"""The nodes pane: procedures.md row B3, with tasks, zone, engine, address and certificate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.text import one_line
+from swarmtui.ui.cells import Cell, Column, Row, natural
+
+DAY = 86_400.0
+
+COLUMNS = (
+    Column("name", "NODE", min_width=8, max_width=32, flex=1),
+    Column("state", "STATE", priority=90),
+    Column("availability", "AVAIL", priority=85),
+    Column("manager", "MANAGER", priority=95),
+    Column("tasks", "TASKS", align="right", priority=70),
+    Column("zone", "ZONE", max_width=14, priority=50),
+    Column("engine", "ENGINE", max_width=14, priority=40),
+    Column("address", "ADDRESS", max_width=39, priority=60),
+    Column("certificate", "CERT", align="right", priority=45),
+    Column("cpus", "CPUS", align="right", wide=True, priority=20),
+    Column("memory", "MEM", align="right", wide=True, priority=20),
+    Column("platform", "PLATFORM", max_width=16, wide=True, priority=15),
+    Column("labels", "LABELS", max_width=60, wide=True, priority=10),
+    Column("message", "MESSAGE", max_width=60, wide=True, priority=12),
+    Column("id", "ID", width=25, wide=True, priority=5),
+)
+
+_STATE_STYLES = {"ready": "good", "down": "bad", "disconnected": "bad", "unknown": "warn"}
+_AVAILABILITY_STYLES = {"active": "", "pause": "warn", "drain": "warn"}
+
+
+class NodeRows:
+    """Makes the rows of the nodes pane; a node that did not change yields the row made before."""
+
+    def __init__(self, zone_label: str) -> None:
+        self._zone_label = zone_label
+        self._made: dict[str, tuple[object, Row]] = {}
+
+    def __call__(self, snapshot: Snapshot, *, now: float, through: str) -> Mapping[str, Row]:
+        """Makes all rows.
+
+        Args:
+            now: seconds since the epoch, for what is left of certificates.
+            through: id of the node we talk through.
+        """
+        running = Counter(task.node_id for task in snapshot.tasks.values() if task.is_wanted)
+        tasks_known = (reading := snapshot.readings.get("tasks")) is not None and reading.known
+        made: dict[str, tuple[object, Row]] = {}
+        rows: dict[str, Row] = {}
+        for node in snapshot.nodes.values():
+            count = running[node.id] if tasks_known else None
+            expires = snapshot.certificates.get(node.id)
+            days = int((expires - now) // DAY) if expires is not None else None
+            basis = (node, count, days, node.id == through)
+            before = self._made.get(node.id)
+            if before is None or before[0] != basis:
+                before = (basis, self._row(node, count, days, node.id == through))
+            made[node.id] = before
+            rows[node.id] = before[1]
+        self._made = made
+        return rows
+
+    def _row(self, node: Node, tasks: int | None, days: int | None, through: bool) -> Row:
+        name = one_line(node.name)
+        resources = node.description.resources
+        labels = ", ".join(f"{key}={value}" if value else key for key, value in sorted(node.labels.items()))
+        platform = node.description.platform
+        manager, manager_style, rank = _manager(node)
+        return (
+            Cell(f"{name} ←" if through else name, "strong" if node.is_voter else "", natural(name)),
+            Cell(one_line(node.status.state) or "?", _STATE_STYLES.get(node.status.state, "warn")),
+            Cell(one_line(node.spec.availability), _AVAILABILITY_STYLES.get(node.spec.availability, "warn")),
+            Cell(manager, manager_style, (rank, natural(name))),
+            Cell("?" if tasks is None else str(tasks), "dim" if not tasks else "", tasks or 0),
+            Cell(one_line(node.labels.get(self._zone_label, "")) or "-"),
+            Cell(one_line(node.description.engine.engine_version) or "-"),
+            Cell(one_line(node.address) or "-"),
+            _certificate(days),
+            Cell(f"{resources.nano_cpus / 1e9:g}", "", resources.nano_cpus),
+            Cell(f"{resources.memory_bytes / 2**30:.1f}G", "", resources.memory_bytes),
+            Cell(one_line(f"{platform.os}/{platform.architecture}")),
+            Cell(one_line(labels) or "-", "dim"),
+            Cell(one_line(node.status.message) or "-", "dim"),
+            Cell(one_line(node.id), "dim"),
+        )
+
+
+def _manager(node: Node) -> tuple[str, str, int]:
+    """What the column says, its style, and its rank when sorted by it."""
+    if node.is_leader:
+        return "Leader", "good strong", 0
+    if node.is_voter:
+        if node.spec.role == "worker":
+            return "Leaving", "warn", 3
+        return ("Reachable", "good", 1) if node.is_reachable else ("Unreachable", "bad", 2)
+    if node.spec.role == "manager":
+        return "Joining", "warn", 4
+    return "-", "dim", 5
+
+
+def _certificate(days: int | None) -> Cell:
+    if days is None:
+        return Cell("-", "dim", 1 << 30)
+    if days < 0:
+        return Cell("expired", "bad", days)
+    return Cell(f"{days}d", "bad" if days < 2 else "warn" if days < 14 else "", days)

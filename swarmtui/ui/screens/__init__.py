@@ -1,0 +1,1 @@
+"""Screens over the panes: plans to confirm, runs to watch, objects described, questions asked. All opaque."""

@@ -1,0 +1,104 @@
+"""Small questions: a line of text, a secret, a host key, yes or no."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+if TYPE_CHECKING:
+    from swarmtui.link.hostkeys import HostKeyQuestion
+
+
+class AskScreen(Screen[str | None]):
+    """Asks for one line; dismissed with it, or None after esc.
+
+    Args:
+        question: shown above the line, may have several lines.
+        secret: the line is not shown.
+        check: says what is wrong with a line, or "".
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave", id="ask.leave", priority=True)]
+
+    DEFAULT_CSS = """
+    AskScreen { background: $surface; align: center middle; }
+    AskScreen > Vertical { width: 90%; max-width: 100; height: auto; border: round $primary; padding: 0 1; }
+    AskScreen Static { height: auto; }
+    AskScreen #ask-wrong { color: $error; }
+    AskScreen Input { border: tall $primary; }
+    """
+
+    def __init__(
+        self, question: str, *, secret: bool = False, value: str = "", check: Callable[[str], str] = lambda text: ""
+    ) -> None:
+        super().__init__()
+        self._question = question
+        self._secret = secret
+        self._value = value
+        self._check = check
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self._question, markup=False)
+            yield Input(value=self._value, password=self._secret, id="ask-line")
+            yield Static("", id="ask-wrong", markup=False)
+            yield Static("enter: go on · esc: leave", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if wrong := self._check(event.value):
+            self.query_one("#ask-wrong", Static).update(wrong)
+            return
+        self.dismiss(event.value)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+class UiPerson:
+    """Answers a connection's questions by asking on the screen, one at a time."""
+
+    def __init__(self, app: App[int]) -> None:
+        self._app = app
+        self._one = asyncio.Lock()
+
+    async def _ask(self, screen: AskScreen) -> str | None:
+        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+        def done(value: str | None) -> None:
+            if not answer.done():
+                answer.set_result(value)
+
+        async with self._one:
+            await self._app.push_screen(screen, done)
+            try:
+                return await answer
+            finally:
+                if screen in self._app.screen_stack and not answer.done():
+                    screen.dismiss(None)
+
+    async def trust_host_key(self, q: HostKeyQuestion) -> bool:
+        """Shows the fingerprint; only the word yes is a yes."""
+        answer = await self._ask(
+            AskScreen(
+                f"The host key of {q.host}:{q.port} is not known.\n\n  {q.algorithm}\n  {q.sha256}\n\n"
+                f'Compare it with: ssh-keygen -lf on that host. Type "yes" to trust it and write it to {q.file}.',
+                check=lambda text: "" if text.strip().lower() in ("yes", "no") else "Type yes or no.",
+            )
+        )
+        return answer is not None and answer.strip().lower() == "yes"
+
+    async def passphrase(self, key_file: str) -> str | None:
+        return await self._ask(AskScreen(f"Passphrase of {key_file}:", secret=True))
+
+    async def password(self, user_at_host: str) -> str | None:
+        return await self._ask(AskScreen(f"Password of {user_at_host}:", secret=True))
