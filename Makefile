@@ -22,10 +22,10 @@ lab-packages:
 	@sh tests/setup.sh lab
 
 test: $(READY) lab-packages  ## all tests; as root on Debian/Ubuntu also those on the lab of real dockerds
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TESTFLAGS)
 
 test-fast: $(READY)  ## the tests that need no lab
-	@$(BIN)/python -m pytest -m "not lab and not lab26"
+	@$(BIN)/python -m pytest $(TESTFLAGS) -m "not lab and not lab26"
 
 check: $(READY)  ## ruff, types, import contracts
 	@$(BIN)/ruff check swarmtui tests

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     from swarmtui.cli.console import open_console
 
     with _served(arguments) as served:
-        return open_console("demo", config.load(Path(served["config"])), read_only=False)
+        return open_console("simulated", config.load(Path(served["config"])), read_only=False)
 
 
 @contextlib.contextmanager

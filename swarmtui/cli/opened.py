@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from swarmtui.errors import UsageError
 from swarmtui.opening import find
 from swarmtui.session import Session
 
-CONNECT_SECONDS = 30.0
+CONNECT_SECONDS = 300.0
+"""A last resort only: every attempt has its own timeouts, and people take their time to compare a fingerprint."""
 
 
 @contextlib.asynccontextmanager
@@ -28,6 +30,7 @@ async def opened(target: str, config: Config) -> AsyncIterator[Session]:
         opening = find(target, config, bundles=Path(folder) / "bundle")
         async with Session(opening, person()).opened() as session:
             await session.until_tried(CONNECT_SECONDS)
+            gc.enable()
             yield session
 
 

@@ -53,8 +53,6 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
         now: seconds since the epoch.
         zone_label: node label that names a node's zone.
     """
-    if not snapshot.nodes_known:
-        return []
     nodes = list(snapshot.nodes.values())
     found = [
         *_raft(snapshot, quorum(nodes), nodes),
@@ -76,8 +74,7 @@ def alarms(found: list[Finding]) -> list[Finding]:
 
 
 def _raft(snapshot: Snapshot, raft: Quorum, nodes: list[Node]) -> Iterator[Finding]:
-    no_leader = "does not have a leader" in snapshot.info.swarm.error or "DeadlineExceeded" in snapshot.info.swarm.error
-    if no_leader or (raft.voters and not raft.held):
+    if snapshot.info.swarm.no_leader or (raft.voters and not raft.held):
         yield Finding(
             "quorum-lost",
             Severity.CRITICAL,

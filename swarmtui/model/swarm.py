@@ -7,6 +7,7 @@ somebody asks (`when`): most are never looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -419,6 +420,17 @@ class Peer(ApiStruct, frozen=True):
     addr: str = ""
 
 
+_NO_LEADER = re.compile(
+    r"does not have a leader|no (elected )?leader|lost leader status|DeadlineExceeded|code = 4\b|context deadline exceeded",
+    re.IGNORECASE,
+)
+
+
+def says_no_leader(text: str) -> bool:
+    """Whether an engine's words mean that its Swarm has no leader, and so no quorum (texts: swarm-dr.md §4)."""
+    return bool(_NO_LEADER.search(text))
+
+
 class SwarmInfo(ApiStruct, frozen=True):
     """The Swarm as one engine sees it (`GET /info`, answered with 200 also in failure)."""
 
@@ -431,6 +443,11 @@ class SwarmInfo(ApiStruct, frozen=True):
     nodes: int | None = None
     managers: int | None = None
     cluster: Cluster | None = None
+
+    @property
+    def no_leader(self) -> bool:
+        """Whether the engine says that its Swarm has no leader."""
+        return says_no_leader(self.error)
 
 
 class Info(ApiStruct, frozen=True):

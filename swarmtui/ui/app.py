@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import time
@@ -17,6 +18,7 @@ from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.model.text import one_line
 from swarmtui.ui import describe, theme
 from swarmtui.ui.derive import Derived, Deriver
+from swarmtui.ui.describe import Lines
 from swarmtui.ui.header import STALE_SECONDS, coarse_age
 from swarmtui.ui.keys import CHANGE, LOOK, action_of
 from swarmtui.ui.main import ActingScreen, MainScreen
@@ -88,6 +90,9 @@ class Console(App[int]):
         self.run_worker(self._show_changes(), exit_on_error=False, group="show")
         # What the first key needs is loaded while nobody waits for it.
         await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
+        # What was imported stays for good: the cycle collector need not walk it while somebody types.
+        gc.freeze()
+        gc.enable()
 
     async def on_unmount(self) -> None:
         if self.session is not None:
@@ -116,6 +121,8 @@ class Console(App[int]):
             if session.snapshot.seq and (known is None or known.snapshot is not session.snapshot):
                 self.derived = await asyncio.to_thread(self._deriver, session.snapshot, session.connection.node_id)
                 self.main.show(self.derived, stale=self._stale())
+            if isinstance(self.screen, ReadingScreen):
+                self.screen.renew()
             self._tell_header()
             self._let_it_age()
 
@@ -189,8 +196,14 @@ class Console(App[int]):
             return
         if pane == "nodes" and key in derived.snapshot.nodes:
             node = derived.snapshot.nodes[key]
-            lines = describe.node_lines(node, derived.snapshot, derived.findings)
-            self.push_screen(ReadingScreen(f"Node {one_line(node.name)}", lambda: lines))
+
+            def lines() -> Lines:
+                now = self.derived or derived
+                if key not in now.snapshot.nodes:
+                    return [("bad", f"{one_line(node.name)} is no node of this Swarm any more.")]
+                return describe.node_lines(now.snapshot.nodes[key], now.snapshot, now.findings)
+
+            self.push_screen(ReadingScreen(f"Node {one_line(node.name)}", lines))
         else:
             self.raw(pane, key)
 
@@ -205,14 +218,16 @@ class Console(App[int]):
         self.push_screen(ReadingScreen(f"{pane} {key}", lambda: describe.raw_lines(text)))
 
     def show_alarms(self) -> None:
-        derived = self.derived
-        found = derived.findings if derived else ()
-        readings = derived.snapshot.readings if derived else {}
-        unread = {name: reading.trouble for name, reading in readings.items() if reading.trouble}
-        if derived is None:
+        if self.derived is None:
             self.complain(UsageError("Nothing is known of the cluster yet.", "Press i for how the connection stands."))
-            return
-        self.push_screen(ReadingScreen("Alarms and advice", lambda: describe.finding_lines(found, unread)))
+        else:
+            self.push_screen(ReadingScreen("Alarms and advice", self._alarm_lines))
+
+    def _alarm_lines(self) -> Lines:
+        assert self.derived is not None
+        readings = self.derived.snapshot.readings
+        unread = {name: reading.trouble for name, reading in readings.items() if reading.trouble}
+        return describe.finding_lines(self.derived.findings, unread)
 
     def show_connection(self) -> None:
         self.push_screen(ReadingScreen(f"The connection to {self.opening.name}", self._connection_lines))
@@ -343,6 +358,7 @@ class Console(App[int]):
                 if run.screen is not None:
                     run.screen.show()
                 self._tell_header()
+        self.look_now()
         if run.screen is None:
             if run.outcome.ok:
                 self.notify(f"{plan.title}: done and verified.", markup=False)

@@ -96,12 +96,14 @@ def glyphs_for(environ: Mapping[str, str]) -> Glyphs:
     return Glyphs() if utf8 and environ.get("TERM", "") not in ("linux", "dumb", "vt100", "vt102", "vt220") else ASCII
 
 
+_LONGEST = 1_000
+
 _DIGITS = re.compile("[0-9]+")
 
 
 def _counted(match: re.Match[str]) -> str:
     digits = match.group().lstrip("0") or "0"
-    return chr(48 + len(digits)) + digits
+    return chr(48 + min(len(digits), 999)) + digits
 
 
 @lru_cache(maxsize=1 << 16)
@@ -113,9 +115,13 @@ def natural(text: str) -> str:
     return _DIGITS.sub(_counted, text.casefold())
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 13)
 def plain(text: str) -> str:
-    """Returns text on one line and without control characters: the last fence before the terminal."""
+    """Returns text on one line and without control characters: the last fence before the terminal.
+
+    Cut where no screen is that wide: a label may be a megabyte long.
+    """
+    text = text[:_LONGEST]
     if text.isprintable():
         return text
     return harmless(text.replace("\n", " ").replace("\t", " "))

@@ -62,9 +62,14 @@ class EmptyPane(Pane):
 
 def make_panes() -> tuple[Pane, ...]:
     """All panes, in the order of the tab key."""
+    by_name = "name"
+    node_table = Table(nodes.COLUMNS, id="nodes", empty="No nodes are known yet.")
+    service_table = Table(services.COLUMNS, id="services", empty="No services are known yet.")
+    for table in (node_table, service_table):
+        table.set_sort(by_name)
     return (
-        TablePane("nodes", "Nodes", Table(nodes.COLUMNS, id="nodes", empty="No nodes are known yet.")),
-        TablePane("services", "Services", Table(services.COLUMNS, id="services", empty="There are no services.")),
+        TablePane("nodes", "Nodes", node_table),
+        TablePane("services", "Services", service_table),
         EmptyPane("dtr", "DTR replicas", "This version does not look at DTR yet."),
         EmptyPane("backups", "Backups", "This version takes no backups yet."),
     )

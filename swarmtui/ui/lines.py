@@ -62,11 +62,11 @@ class LineView(ScrollView):
         """Repaints what looks different from what was last drawn."""
         if not self.is_mounted or not self.scrollable_size:
             return
-        regions: list[Region] = []
+        regions = []
         for y, new in enumerate(self.lines_at(range(self.scrollable_size.height))):
             old = self._painted.get(y)
-            if new != old:
-                regions += _differences(old, new, y)
+            if new != old and (region := _difference(old, new, y)):
+                regions.append(region)
         if regions:
             self.refresh(*regions)
 
@@ -122,8 +122,11 @@ class LineView(ScrollView):
             fitted = fit_text(plain(content), size, align, self.ELLIPSIS)
             blank = " " * (start - at)
             at = start + size
-            own = self.style_for(names, line.base) if names and content else style
-            if own == style:  # a blank needs no colour of its own: fewer sequences to send
+            if content:
+                own = self.style_for(names, line.base) if names else base
+            else:  # a blank needs no colour of its own: fewer sequences to send
+                own = base if style.underline or style.reverse or style.strike or style.overline else style
+            if own == style:
                 text += blank + fitted
             else:
                 segments.append(Segment(text + blank, style))
@@ -140,17 +143,18 @@ class LineView(ScrollView):
         return Strip.join([frozen, strip.crop(line.frozen + line.offset, edge + line.offset), Strip([tail])])
 
 
-def _differences(old: Line | None, new: Line, y: int) -> list[Region]:
-    """Returns the regions of screen line y that look different; the whole line if that is hardly more."""
-    whole = [Region(0, y, new.width, 1)]
+def _difference(old: Line | None, new: Line, y: int) -> Region | None:
+    """Returns the part of screen line y that looks different, if any. One part: Textual 8 sends a line from its start
+    to the end of the part, so two of them would send the first one twice.
+    """
     if old is None or old._replace(parts=new.parts) != new or len(old.parts) != len(new.parts):
-        return whole
-    regions = []
+        return Region(0, y, new.width, 1)
+    left, right = new.width, 0
     for before, after, (start, size, _) in zip(old.parts, new.parts, new.spans, strict=False):
         if before != after:
             moves = start >= new.frozen
-            left = max(start - new.offset, new.frozen) if moves else start
-            right = min(start + size - (new.offset if moves else 0), new.width)
-            if left < right:
-                regions.append(Region(left, y, right - left, 1))
-    return regions if len(regions) <= 4 else whole
+            first = max(start - new.offset, new.frozen) if moves else start
+            end = min(start + size - (new.offset if moves else 0), new.width)
+            if first < end:
+                left, right = min(left, first), max(right, end)
+    return Region(left, y, right - left, 1) if left < right else None

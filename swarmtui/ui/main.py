@@ -10,12 +10,13 @@ from textual.binding import BindingType
 from textual.containers import Grid
 from textual.events import Resize
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from swarmtui.errors import UsageError
 from swarmtui.ui import filters
 from swarmtui.ui.derive import Derived
 from swarmtui.ui.header import Header
+from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.keys import CHANGE, LOOK
 from swarmtui.ui.layout import WIDE_COLUMNS, WIDE_ROWS, EmptyPane, Pane, TablePane, make_panes
 from swarmtui.ui.table import Table
@@ -36,7 +37,7 @@ class MainScreen(Screen[None]):
     DEFAULT_CSS = """
     MainScreen { background: $surface; }
     MainScreen > #panes { height: 1fr; grid-size: 1; }
-    MainScreen.wide > #panes { grid-size: 2 2; grid-columns: 3fr 2fr; grid-rows: 1fr 1fr; grid-gutter: 0 1; }
+    MainScreen.wide > #panes { grid-size: 2 2; grid-columns: 3fr 2fr; grid-rows: 2fr 1fr; grid-gutter: 0 1; }
     MainScreen Pane { display: none; }
     MainScreen Pane.shown { display: block; }
     MainScreen > #line { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
@@ -58,8 +59,8 @@ class MainScreen(Screen[None]):
         yield self.header
         with Grid(id="panes"):
             yield from self.panes
-        yield Input(id="line")
-        yield Footer(show_command_palette=False)
+        yield Input(id="line", compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self._arrange()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import monotonic
 from types import MappingProxyType
 from typing import ClassVar
@@ -37,7 +38,7 @@ _SMALL = 2_000
 """Up to this many rows a sort or filter is done at once: under 8 ms."""
 
 
-class Table(TableView, can_focus=True):
+class Table(TableView, can_focus=True, inherit_bindings=False):
     """Rows of cells by id, with a cursor, marks, sorting and filtering.
 
     The cursor and the marks belong to ids, not to lines: they stay with their object when rows move, and an object that
@@ -81,6 +82,11 @@ class Table(TableView, can_focus=True):
         @property
         def control(self) -> Table:
             return self.table
+
+    def on_mount(self) -> None:
+        """Rows may have come before anyone could listen."""
+        if self._cursor is not None:
+            self._highlighted()
 
     # ------------------------------------------------------------------ data
 
@@ -268,7 +274,7 @@ class Table(TableView, can_focus=True):
         if index is None or len(self._store.rows) <= _SMALL:
             self.set_sort(key, reverse)
             return None
-        return self.run_worker(self._sort_in_slices(index, reverse), group=f"{id(self)}.sort", exclusive=True)
+        return self.run_worker(partial(self._sort_in_slices, index, reverse), group=f"{id(self)}.sort", exclusive=True)
 
     async def _sort_in_slices(self, index: int, reverse: bool) -> None:
         rows = list(self._store.rows.values())
@@ -290,7 +296,7 @@ class Table(TableView, can_focus=True):
         if predicate is None or len(self._store.rows) <= _SMALL:
             self.set_filter(predicate)
             return None
-        return self.run_worker(self._filter_in_slices(predicate), group=group, exclusive=True)
+        return self.run_worker(partial(self._filter_in_slices, predicate), group=group, exclusive=True)
 
     async def _filter_in_slices(self, predicate: Filter) -> None:
         known: dict[str, tuple[Row, bool]] = {}

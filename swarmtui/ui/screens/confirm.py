@@ -11,10 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from swarmtui.runbooks.render import plan_lines
 from swarmtui.runbooks.runbook import Plan
+from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.screens.reading import styled
 
 
@@ -61,10 +62,10 @@ class ConfirmScreen(Screen[bool]):
             yield Static(
                 f'Type "{self.plan.typed}" and press enter to run it; esc leaves it.', id="confirm-ask", markup=False
             )
-            yield Input(placeholder=self.plan.typed, id="confirm-word")
+            yield Input(placeholder=self.plan.typed, id="confirm-word", compact=True)
         else:
             yield Static("Run this? y runs it; esc leaves it.", id="confirm-ask", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         if self.plan.typed:

@@ -10,7 +10,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
+
+from swarmtui.ui.keybar import KeyBar
 
 STYLES = {
     "title": "bold",
@@ -57,15 +59,24 @@ class ReadingScreen(Screen[None]):
         super().__init__()
         self._title = title
         self._lines = lines
+        self._shown: list[tuple[str, str]] = []
 
     def compose(self) -> ComposeResult:
         yield Static(self._title, id="reading-title", markup=False)
+        self._shown = self._lines()
         with VerticalScroll():
-            yield Static(styled(self._lines()), id="reading-text", markup=False)
-        yield Footer(show_command_palette=False)
+            yield Static(styled(self._shown), id="reading-text", markup=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
+
+    def renew(self) -> None:
+        """Asks for the lines again; paints only if they differ, and stays where it was scrolled to."""
+        lines = self._lines()
+        if self.is_mounted and lines != self._shown:
+            self._shown = lines
+            self.query_one("#reading-text", Static).update(styled(lines))
 
     def action_close(self) -> None:
         self.dismiss()

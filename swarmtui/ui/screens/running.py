@@ -11,12 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import harmless
 from swarmtui.runbooks.runbook import Plan, Step
 from swarmtui.runbooks.runner import FINISHED, Choice, Decision, Event, Outcome, Runner, State
+from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.screens.asking import AskScreen
 from swarmtui.ui.screens.reading import styled
 
@@ -123,7 +124,7 @@ class RunScreen(Screen[None]):
     """Watches a run; leaving it leaves the run alone."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "Back (it goes on)", id="run.back"),
+        Binding("escape,q", "close", "Back", id="run.back", tooltip="Leave the screen; the run goes on"),
         Binding("r", "retry", "Retry", id="run.retry"),
         Binding("k", "skip", "Skip", id="run.skip"),
         Binding("s", "stop", "Stop here", id="run.stop"),
@@ -153,15 +154,21 @@ class RunScreen(Screen[None]):
             with VerticalScroll(id="run-detail"):
                 yield Static("", id="run-text", markup=False)
         yield Static("", id="run-safe", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
+        self.call_after_refresh(self._begin_watching)
+
+    def _begin_watching(self) -> None:
         self.watched.screen = self
         self.show()
 
-    def on_unmount(self) -> None:
+    def _end_watching(self) -> None:
         if self.watched.screen is self:
             self.watched.screen = None
+
+    def on_unmount(self) -> None:
+        self._end_watching()
 
     # -- showing ---------------------------------------------------------------------------------------------------
 
@@ -175,8 +182,6 @@ class RunScreen(Screen[None]):
 
     def show(self) -> None:
         """Paints what changed."""
-        if not self.is_mounted:
-            return
         run, step = self.watched, self._step
         steps = Text(no_wrap=True, overflow="ellipsis")
         for number, each in enumerate(run.plan.steps, 1):
@@ -241,6 +246,7 @@ class RunScreen(Screen[None]):
         return True
 
     def action_close(self) -> None:
+        self._end_watching()
         self.dismiss()
 
     def action_retry(self) -> None:

@@ -1,0 +1,1 @@
+"""The simulated hosts as SSH sees them."""

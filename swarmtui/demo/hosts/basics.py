@@ -1,0 +1,273 @@
+"""Commands of the simulated hosts that are not docker."""
+
+from __future__ import annotations
+
+from swarmtui.demo.hosts import files
+from swarmtui.demo.hosts.commands import COMMANDS, Context, command
+from swarmtui.demo.hosts.shell import Output
+from swarmtui.demo.world.host import Host
+from swarmtui.demo.world.world import DOCKER_START, DOCKER_STOP
+
+_SOCKET = "/var/run/docker.sock"
+_FOLDERS = ("/", "/etc", "/root", "/tmp", "/var", "/var/lib", "/var/lib/docker", "/var/run", "/run")
+
+
+@command("true", ":")
+async def true(context: Context) -> Output:
+    return Output()
+
+
+@command("false")
+async def false(context: Context) -> Output:
+    return Output(code=1)
+
+
+@command("echo")
+async def echo(context: Context) -> Output:
+    args = context.args
+    end = "\n"
+    if args and args[0] == "-n":
+        args, end = args[1:], ""
+    return Output(out=" ".join(args) + end)
+
+
+@command("printf")
+async def printf(context: Context) -> Output:
+    if not context.args:
+        return Output(err="printf: usage: printf format [arguments]\n", code=2)
+    text = context.args[0].replace("\\n", "\n")
+    for value in context.args[1:]:
+        text = text.replace("%s", value, 1)
+    return Output(out=text)
+
+
+@command("hostname")
+async def hostname(context: Context) -> Output:
+    if context.args == ["-I"]:
+        return Output(out=f"{context.host.ip} \n")
+    return Output(out=f"{context.host.name}\n")
+
+
+@command("whoami")
+async def whoami(context: Context) -> Output:
+    return Output(out="root\n")
+
+
+@command("id")
+async def identity(context: Context) -> Output:
+    simple = {"-u": "0\n", "-un": "root\n", "-nG": "root docker\n", "-Gn": "root docker\n", "-g": "0\n"}
+    if not context.args:
+        return Output(out="uid=0(root) gid=0(root) groups=0(root),998(docker)\n")
+    if context.args[0] in simple:
+        return Output(out=simple[context.args[0]])
+    return Output(err=f"id: invalid option -- '{context.args[0]}'\n", code=1)
+
+
+@command("date")
+async def date(context: Context) -> Output:
+    now = context.world.kernel.now() + context.host.clock_offset
+    if not context.args:
+        return Output(out=f"{_date(now)}\n")
+    if context.args == ["+%s"]:
+        return Output(out=f"{int(now)}\n")
+    if context.args in (["+%s.%N"], ["+%s%N"]):
+        dot = "." if "." in context.args[0] else ""
+        return Output(out=f"{int(now)}{dot}{int(now % 1 * 1e9):09d}\n")
+    return Output(err="date: setting the date or this format is not supported on a simulated host\n", code=1)
+
+
+def _date(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%a %b %e %H:%M:%S UTC %Y")
+
+
+@command("uptime")
+async def uptime(context: Context) -> Output:
+    minutes = int((context.world.kernel.now() - context.host.boot) // 60)
+    return Output(out=f" up {minutes // 60}:{minutes % 60:02d},  1 user,  load average: 0.21, 0.18, 0.11\n")
+
+
+@command("uname")
+async def uname(context: Context) -> Output:
+    if "-m" in context.args:
+        return Output(out="x86_64\n")
+    if "-r" in context.args:
+        return Output(out="6.1.0-28-amd64\n")
+    if "-n" in context.args:
+        return Output(out=f"{context.host.name}\n")
+    return Output(out="Linux\n")
+
+
+def exists(host: Host, path: str) -> str:
+    """What is at a path of a host: `socket`, `file`, `folder`, or nothing."""
+    bare = path.rstrip("/") or "/"
+    if bare in (_SOCKET, "/run/docker.sock"):
+        return "socket" if host.docker or host.socket else ""
+    known_files = files.listing(host)
+    if bare in known_files:
+        return "file"
+    if bare in _FOLDERS or any(known.startswith(bare + "/") for known in known_files):
+        return "folder"
+    return ""
+
+
+@command("test", "[")
+async def test(context: Context) -> Output:
+    args = [word for word in context.args if word != "]"]
+    wanted = True
+    if args[:1] == ["!"]:
+        wanted, args = False, args[1:]
+    if len(args) != 2:
+        return Output(err="test: only `test -X PATH' is supported here\n", code=2)
+    kind = exists(context.host, args[1])
+    tests = {
+        "-e": bool(kind),
+        "-S": kind == "socket",
+        "-f": kind == "file",
+        "-d": kind == "folder",
+        "-r": bool(kind),
+        "-w": bool(kind),
+        "-x": kind == "folder",
+        "-s": kind == "file",
+        "-n": bool(args[1]),
+        "-z": not args[1],
+    }
+    if args[0] not in tests:
+        return Output(err=f"test: {args[0]}: unary operator expected\n", code=2)
+    return Output(code=0 if tests[args[0]] == wanted else 1)
+
+
+@command("cat")
+async def cat(context: Context) -> Output:
+    result = Output()
+    for path in context.args:
+        text = files.read(context.world, context.host, path)
+        if text is not None:
+            result.out += text
+        else:
+            kind = exists(context.host, path)
+            reason = "Is a directory" if kind == "folder" else "No such file or directory"
+            result.err += f"cat: {path}: {reason}\n"
+            result.code = 1
+    return result
+
+
+@command("ls")
+async def ls(context: Context) -> Output:
+    result = Output()
+    for path in [word for word in context.args if not word.startswith("-")] or ["/root"]:
+        kind = exists(context.host, path)
+        if not kind:
+            result.err += f"ls: cannot access '{path}': No such file or directory\n"
+            result.code = 2
+        elif kind == "folder":
+            begin = path.rstrip("/") + "/"
+            paths = files.listing(context.host)
+            names = {path[len(begin) :].partition("/")[0] for path in paths if path.startswith(begin)}
+            result.out += "".join(f"{name}\n" for name in sorted(names))
+        else:
+            result.out += f"{path}\n"
+    return result
+
+
+@command("openssl")
+async def openssl(context: Context) -> Output:
+    args = list(context.args)
+    path = args[args.index("-in") + 1] if "-in" in args[:-1] else ""
+    text = files.read(context.world, context.host, path) if path else None
+    if args[:1] != ["x509"] or text is None:
+        return Output(err="openssl: only `x509 -noout … -in FILE' is supported on a simulated host\n", code=1)
+    lines = [line for flag, line in files.certificate_lines(text) if flag in args]
+    return Output(out="".join(f"{line}\n" for line in lines))
+
+
+@command("command", "which", "type")
+async def which(context: Context) -> Output:
+    names = [word for word in context.args if not word.startswith("-")]
+    found = [name for name in names if name in COMMANDS]
+    code = 0 if names and len(found) == len(names) else 1
+    return Output(out="".join(f"/usr/bin/{name}\n" for name in found), code=code)
+
+
+@command("sleep")
+async def sleep(context: Context) -> Output:
+    text = context.args[0] if context.args else ""
+    if not text.replace(".", "", 1).isdigit() or float(text) > 3600:
+        return Output(err=f"sleep: invalid time interval '{text}'\n", code=1)
+    await context.world.kernel.sleep(float(text))
+    return Output()
+
+
+@command("reboot")
+async def reboot(context: Context) -> Output:
+    context.world.kernel.after(0.2, lambda: context.world.reboot(context.host))
+    return Output()
+
+
+@command("service")
+async def service(context: Context) -> Output:
+    if len(context.args) != 2:
+        return Output(err="Usage: service < option > | --status-all | [ service_name [ command ] ]\n", code=1)
+    return await _unit(context, context.args[1], [context.args[0]])
+
+
+@command("systemctl")
+async def systemctl(context: Context) -> Output:
+    words = [word for word in context.args if not word.startswith("-")]
+    if words == ["reboot"]:
+        return await reboot(context)
+    if words[:1] == ["is-system-running"]:
+        return Output(out="running\n")
+    if len(words) < 2:
+        return Output(err="Too few arguments.\n", code=1)
+    return await _unit(context, words[0], words[1:])
+
+
+async def _unit(context: Context, verb: str, names: list[str]) -> Output:
+    host, world = context.host, context.world
+    units = {name.removesuffix(".service") for name in names}
+    for unit in units - {"docker", "docker.socket", "ssh", "sshd", "cron", "containerd"}:
+        return Output(err=f"Failed to {verb} {unit}.service: Unit {unit}.service not found.\n", code=5)
+    active = {
+        "docker": host.docker,
+        "docker.socket": host.socket,
+        "ssh": True,
+        "sshd": True,
+        "cron": True,
+        "containerd": True,
+    }
+    if verb in ("is-active", "status"):
+        ordered = [name.removesuffix(".service") for name in names]
+        states = ["active" if active[unit] else "inactive" for unit in ordered]
+        quiet = "-q" in context.args or "--quiet" in context.args
+        text = "" if quiet else "".join(f"{state}\n" for state in states)
+        return Output(out=text, code=0 if all(s == "active" for s in states) else 3)
+    if verb == "is-enabled":
+        return Output(out="enabled\n" * len(units))
+    if verb == "stop":
+        text = ""
+        if "docker" in units:
+            await world.kernel.sleep(DOCKER_STOP)
+            socket_too = "docker.socket" in units
+            world.stop_docker(host, socket=socket_too)
+            if host.socket and not socket_too:
+                text = "Warning: Stopping docker.service, but it can still be activated by:\n  docker.socket\n"
+        elif "docker.socket" in units:
+            host.socket = False
+            world.on_host_change(host)
+        return Output(err=text)
+    if verb in ("start", "restart", "reload-or-restart"):
+        if "docker" in units:
+            if verb != "start":
+                await world.kernel.sleep(DOCKER_STOP)
+                world.stop_docker(host, socket=False)
+            await world.kernel.sleep(DOCKER_START)
+            world.start_docker(host)
+        elif "docker.socket" in units:
+            host.socket = True
+            world.on_host_change(host)
+        return Output()
+    if verb in ("enable", "disable", "daemon-reload", "reset-failed"):
+        return Output()
+    return Output(err=f"Unknown command verb {verb}.\n", code=1)

@@ -1,0 +1,76 @@
+"""The folder of one run: private, named after its process, swept by the next start if that process is dead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from swarmtui.errors import SwarmtuiError
+
+
+def _start_of(pid: int) -> str | None:
+    """When a process began, in the kernel's own count; None when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return "0"
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def base_folder() -> Path:
+    """The folder that holds the folders of all runs of this user.
+
+    Raises:
+        SwarmtuiError: somebody else owns that name.
+    """
+    base = Path(tempfile.gettempdir()) / f"swarmtui-demo-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    found = base.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise SwarmtuiError(
+            f"{base} belongs to somebody else, so the demo cannot keep its keys there.",
+            "Remove it, or set TMPDIR to a folder of your own.",
+        )
+    base.chmod(0o700)
+    return base
+
+
+def sweep() -> list[str]:
+    """Remove what dead runs left behind; returns the names of their folders."""
+    swept = []
+    for folder in base_folder().iterdir():
+        pid, _, rest = folder.name.partition("-")
+        start = rest.partition("-")[0]
+        if pid.isdigit() and _start_of(int(pid)) != start:
+            shutil.rmtree(folder, ignore_errors=True)
+            swept.append(folder.name)
+    return swept
+
+
+def make() -> Path:
+    """A new, private folder for this process."""
+    prefix = f"{os.getpid()}-{_start_of(os.getpid())}-"
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=base_folder()))
+
+
+def remove(folder: Path) -> None:
+    """Remove a run's folder, and the one above it when it was the last."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.parent.rmdir()
+    except OSError:
+        pass

@@ -1,0 +1,1 @@
+"""The simulated cluster itself: deterministic by seed, no I/O."""

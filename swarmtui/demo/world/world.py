@@ -1,0 +1,261 @@
+"""The whole simulated platform: hosts, the network between them, and the Swarms they form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from swarmtui.demo.world.agent import Agent
+from swarmtui.demo.world.cluster import Cluster
+from swarmtui.demo.world.control import Control
+from swarmtui.demo.world.host import Host
+from swarmtui.demo.world.ids import Ids
+from swarmtui.demo.world.journal import Journal
+from swarmtui.demo.world.kernel import Kernel
+from swarmtui.demo.world.objects import Json, Node, Service, Task
+from swarmtui.demo.world.raft import COLD_START, Raft
+
+DOCKER_START = 0.6
+DOCKER_STOP = 0.4
+BOOT = 3.0
+"""Seconds from power to a host that answers."""
+
+
+class World:
+    """Everything that is simulated.
+
+    Args:
+        seed: two worlds of one seed, treated alike, go the same way.
+        speed: simulated seconds in one real one.
+        start: the time it begins, in seconds since the epoch; now if not given.
+    """
+
+    def __init__(self, seed: int = 1, speed: float = 1.0, start: float | None = None) -> None:
+        self.kernel = Kernel(start, speed)
+        self.ids = Ids(seed)
+        self.hosts: dict[str, Host] = {}
+        self.agents: dict[str, Agent] = {}
+        self.clusters: list[Cluster] = []
+        self.on_host_change: Callable[[Host], None] = lambda host: None
+        self.journal = Journal(self.kernel.now)
+        self._controls: dict[int, Control] = {}
+        self._where: dict[tuple[int, str], str] = {}
+        self._groups: dict[str, int] = {}
+
+    # -- hosts
+
+    def add_host(self, name: str, ip: str, **more: Any) -> Host:
+        """A new machine, switched on, with Docker running and part of no Swarm."""
+        now = self.kernel.now()
+        host = Host(name=name, ip=ip, engine_id=self.ids.engine(), boot=now, docker_since=now, **more)
+        for label, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
+            host.networks.append({"Name": label, "Id": self.ids.container(), "Driver": driver, "Created": now})
+        self.hosts[name] = host
+        self.agents[name] = Agent(self, host)
+        return host
+
+    def host_at(self, address: str) -> Host | None:
+        """The host with this IP address (a port after it does not matter) or name."""
+        bare = address.rpartition(":")[0] if ":" in address else address
+        return next((h for h in self.hosts.values() if bare in (h.ip, h.name)), None)
+
+    def connected(self, one: str, other: str) -> bool:
+        """Does the network carry traffic between these two hosts?"""
+        return one == other or self._groups.get(one, 0) == self._groups.get(other, 0)
+
+    def partition(self, *groups: Iterable[str]) -> None:
+        """Cut the network into the rest and these groups of hosts; with none, heal it."""
+        self._groups = {name: number for number, group in enumerate(groups, 1) for name in group}
+        self._network_changed()
+
+    def _network_changed(self) -> None:
+        for cluster in self.clusters:
+            control = self.control(cluster)
+            control.raft.refresh()
+            for node_id in list(cluster.nodes):
+                control.nodes.check(node_id)
+
+    # -- Docker on a host
+
+    def stop_docker(self, host: Host, *, socket: bool = True) -> None:
+        """`systemctl stop docker`; with `socket`, docker.socket as well."""
+        if socket:
+            host.socket = False
+        if host.docker:
+            self.journal.note("docker.stop", f"Docker was stopped on {host.name}.")
+            host.docker = False
+            self.agents[host.name].stopped(graceful=True)
+            self._engine_stopped(host)
+        self.on_host_change(host)
+
+    def start_docker(self, host: Host) -> None:
+        """`systemctl start docker`: a manager with a locked key waits for it."""
+        host.socket = True
+        if host.docker or not host.powered:
+            self.on_host_change(host)
+            return
+        self.journal.note("docker.start", f"Docker was started on {host.name}.")
+        host.docker = True
+        host.docker_since = self.kernel.now()
+        swarm = host.swarm
+        if swarm is not None and swarm.role == "manager":
+            swarm.locked = bool(swarm.key)
+            swarm.seen_leader = False
+        self.on_host_change(host)
+        self._swarm_started(host)
+
+    def _swarm_started(self, host: Host) -> None:
+        """The swarm component of a host runs (again)."""
+        swarm = host.swarm
+        if swarm is None:
+            return
+        if swarm.node_id in swarm.cluster.blocked:
+            return
+        if swarm.stuck or swarm.cert_end - self.kernel.now() < (swarm.cert_end - swarm.cert_begin) / 2:
+            swarm.renew(self.kernel.now())
+        swarm.raft.refresh(COLD_START if swarm.raft.leader is None else None)
+        if swarm.role == "manager" and swarm.raft.leads_for(host):
+            swarm.seen_leader = True
+        self.control(swarm.cluster).nodes.check(swarm.node_id)
+
+    def _engine_stopped(self, host: Host) -> None:
+        host.events.end()
+        swarm = host.swarm
+        if swarm is not None:
+            swarm.raft.refresh()
+            self.control(swarm.cluster).nodes.check(swarm.node_id)
+
+    def crash(self, host: Host) -> None:
+        """The power goes."""
+        host.powered = False
+        host.docker = False
+        self.agents[host.name].stopped(graceful=False)
+        self._engine_stopped(host)
+        self.on_host_change(host)
+
+    def boot(self, host: Host) -> None:
+        """The power comes back; Docker is enabled and starts."""
+        if host.powered:
+            return
+
+        def up() -> None:
+            host.powered = True
+            host.boot = self.kernel.now()
+            self.start_docker(host)
+
+        self.kernel.after(BOOT, up)
+
+    def reboot(self, host: Host) -> None:
+        """`systemctl reboot`."""
+        self.crash(host)
+        self.boot(host)
+
+    # -- clusters
+
+    def found(self) -> Cluster:
+        """A new, empty Swarm without members."""
+        cluster = Cluster(self.kernel, self.ids)
+        raft = Raft(self, cluster)
+        self.clusters.append(cluster)
+        self._controls[id(cluster)] = Control(self, cluster, raft)
+        cluster.publish = lambda message: self._publish(cluster, message)
+        return cluster
+
+    def adopt(self, cluster: Cluster, raft: Raft) -> Control:
+        """Take in a cluster that was copied from another one (a forced new cluster, a restored backup)."""
+        control = Control(self, cluster, raft)
+        cluster.publish = lambda message: self._publish(cluster, message)
+        self._controls[id(cluster)] = control
+        self.clusters.append(cluster)
+        return control
+
+    def control(self, cluster: Cluster) -> Control:
+        """The control plane of a cluster."""
+        return self._controls[id(cluster)]
+
+    def bind(self, cluster: Cluster, node_id: str, host: Host) -> None:
+        """This node of this cluster is this host."""
+        self._where[id(cluster), node_id] = host.name
+
+    def host_of(self, cluster: Cluster, node_id: str) -> Host | None:
+        """The host of a node, if that host still believes so."""
+        host = self.hosts.get(self._where.get((id(cluster), node_id), ""))
+        if host is None or host.swarm is None or host.swarm.cluster is not cluster:
+            return None
+        return host if host.swarm.node_id == node_id else None
+
+    def node_connected(self, cluster: Cluster, node_id: str) -> bool:
+        """Does this node have a session with the leader?"""
+        host = self.host_of(cluster, node_id)
+        return host is not None and self.agents[host.name].connected()
+
+    def tell_host(self, cluster: Cluster, task: Task) -> None:
+        """A task's assignment or desired state changed."""
+        host = self.host_of(cluster, task.node_id)
+        if host is not None:
+            self.agents[host.name].task_changed(task)
+
+    def sync_host(self, cluster: Cluster, node_id: str) -> None:
+        """A node's session begins anew."""
+        host = self.host_of(cluster, node_id)
+        if host is not None:
+            if host.swarm is not None:
+                host.swarm.seen_leader = True
+            self.agents[host.name].sync()
+
+    def describe(self, cluster: Cluster, node: Node) -> None:
+        """A node reports its description."""
+        host = self.host_of(cluster, node.id)
+        if host is not None:
+            node.hostname, node.cpus, node.memory = host.name, host.cpus, host.memory
+            node.engine, node.address = host.engine, host.ip if host.swarm is None else host.swarm.address
+            node.tls = cluster.authority.tls_info()
+            node.described = True
+
+    def removed(self, cluster: Cluster, node_id: str) -> None:
+        """A node was removed from its cluster: if its host lives, it loses its tasks."""
+        host = self.host_of(cluster, node_id)
+        if host is not None:
+            self.agents[host.name].forget_all()
+
+    def update_remotes(self, cluster: Cluster) -> None:
+        """Every connected node learns the present managers."""
+        raft = self.control(cluster).raft
+        remotes = {member.node_id: member.address for member in raft.members.values()}
+        for node_id in cluster.nodes:
+            host = self.host_of(cluster, node_id)
+            if host is not None and host.swarm is not None and raft.leads_for(host):
+                host.swarm.remotes = dict(remotes)
+
+    def rekey(self, cluster: Cluster) -> None:
+        """Living managers encrypt their files with the present unlock key; the others will when they are back."""
+        raft = self.control(cluster).raft
+        for member in raft.members.values():
+            host = self.hosts.get(member.host)
+            if host is not None and host.swarm is not None and raft.alive(member) and raft.leads_for(host):
+                host.swarm.key = cluster.unlock_key
+
+    def networks_of(self, cluster: Cluster, service: Service, task: Task) -> list[Json]:
+        """The networks a new task is attached to."""
+        return self.control(cluster).attachments(service)
+
+    def _publish(self, cluster: Cluster, message: Json) -> None:
+        control = self._controls.get(id(cluster))
+        if control is None:
+            return
+        for member in control.raft.members.values():
+            host = self.hosts.get(member.host)
+            if host is not None and control.raft.alive(member) and control.raft.leads_for(host):
+                host.events.publish(message)
+
+    # -- what is on a host
+
+    def remember_image(self, host: Host, image: str, size: int) -> None:
+        """An image was pulled."""
+        if image not in host.images:
+            now = self.kernel.now()
+            host.images[image] = {"Id": "sha256:" + self.ids.container(), "Size": size, "Created": int(now)}
+
+    def remember_volume(self, host: Host, name: str) -> None:
+        """A named volume exists from now on, if it did not."""
+        host.volumes.setdefault(name, {"Name": name, "Created": self.kernel.now()})

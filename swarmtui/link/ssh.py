@@ -1,0 +1,230 @@
+"""One SSH connection to a host: commands, and ways to sockets on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from swarmtui.link.dialing import Dialer
+from swarmtui.link.person import Nobody, PasswordPerson, Person
+from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.link.ssh_settings import SshSettings
+from swarmtui.link.stdio import StdioForward
+from swarmtui.link.target import SOCKET_PATH_MAX, SshTarget
+from swarmtui.link.together import together
+from swarmtui.model.text import harmless, one_line
+
+__all__ = ["Completed", "Nobody", "PasswordPerson", "Person", "SshHost", "SshSettings"]
+
+OUTPUT_MAX = 64 << 20
+"""Bytes of output of one command that are kept; a command that says more is cut off, and fails."""
+CLOSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ran to its end: exit code (128 + N where signal N ended it), output made harmless."""
+
+    code: int
+    out: str
+    err: str
+
+
+class SshHost:
+    """A host we are logged in to. Made by `connect`.
+
+    Attributes:
+        label: "user@host", with the port where it was given and is not 22.
+    """
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, label: str, target: SshTarget) -> None:
+        self.label = label
+        self.target = target
+        self._connection = connection
+        self._folder: Path | None = None
+        self._sockets = 0
+        self._stdio: list[StdioForward] = []
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(cls, target: SshTarget, settings: SshSettings, person: Person) -> SshHost:
+        """Logs in, through jump hosts where the ssh configuration names some.
+
+        Raises:
+            LinkError: there is no way in.
+        """
+        connection, label = await Dialer(settings, person).dial(target)
+        return cls(connection, label, target)
+
+    @property
+    def user(self) -> str:
+        return str(self._connection.get_extra_info("username"))
+
+    @property
+    def connection(self) -> asyncssh.SSHClientConnection:
+        """The connection itself, for what this class has no word for (streams of their own)."""
+        return self._connection
+
+    @property
+    def closed(self) -> bool:
+        """Closed by us, by the host, or by the silence between."""
+        return self._connection.is_closed()
+
+    async def run(self, command: str, *, stdin: bytes | None = None, timeout: float) -> Completed:
+        """Runs a command in the user's login shell, without a terminal.
+
+        Args:
+            stdin: what it gets on its standard input, and then the end of it; None: nothing at all.
+            timeout: seconds; a command that takes longer is ended (by closing its channel).
+
+        Raises:
+            LinkError: the connection was lost, or the time was up. The command may have done some or all of its work.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
+                    command, encoding=None, stdin=asyncssh.PIPE
+                )
+                try:
+                    out, err = await self._talk(process, stdin)
+                finally:
+                    process.close()
+                code = process.returncode
+        except TimeoutError as error:
+            raise LinkError(
+                Reason.TIMEOUT,
+                self.label,
+                f"A command on {self.label} did not end within {timeout:g} s.",
+                "Look on the host whether it still runs, and what holds it.",
+            ) from error
+        except (asyncssh.Error, OSError) as error:
+            raise self._lost(error) from error
+        if code is None:
+            raise self._lost(None)
+        return Completed(code if code >= 0 else 128 - code, _text(out), _text(err))
+
+    async def _talk(self, process: asyncssh.SSHClientProcess[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
+        async def feed() -> None:
+            # A command may end, or close its input, before it has read everything.
+            with contextlib.suppress(BrokenPipeError, ConnectionError):
+                if stdin:
+                    process.stdin.write(stdin)
+                    await process.stdin.drain()
+                process.stdin.write_eof()
+
+        _, out, err = await together(feed(), _read(process.stdout), _read(process.stderr))
+        if len(out) > OUTPUT_MAX or len(err) > OUTPUT_MAX:
+            raise LinkError(
+                Reason.CONNECTION_LOST, self.label, f"A command on {self.label} wrote too much to be kept.", ""
+            )
+        await process.wait_closed()
+        return out, err
+
+    def _lost(self, error: Exception | None) -> LinkError:
+        if isinstance(error, asyncssh.ChannelOpenError) and not self.closed:
+            return LinkError(
+                Reason.CONNECTION_LOST,
+                self.label,
+                f"{self.label} lets us in but runs no command: {one_line(error.reason)}.",
+                "Look at its sshd_config (ForceCommand, MaxSessions) and at the user's shell.",
+            )
+        return LinkError(Reason.CONNECTION_LOST, self.label, because=one_line(str(error or "")))
+
+    async def forward_socket(self, remote_path: str) -> Path:
+        """Makes a local socket (in a 0700 folder, removed on close) whose connections end in a socket on the host.
+
+        Whether the host has such a socket, and lets us use it, shows only when somebody connects.
+        """
+        path = self._new_socket()
+        try:
+            await self._connection.forward_local_path(str(path), remote_path)
+        except (asyncssh.Error, OSError) as error:
+            raise self._lost(error) from error
+        return path
+
+    async def forward_command(self, command: str) -> tuple[Path, StdioForward]:
+        """Makes a local socket each of whose connections runs a command on the host and talks to its streams."""
+        path = self._new_socket()
+        forward = await StdioForward.start(self._connection, command, path)
+        self._stdio.append(forward)
+        return path, forward
+
+    def _new_socket(self) -> Path:
+        if self._folder is None:
+            self._folder = _private_folder()
+        self._sockets += 1
+        return self._folder / f"{self._sockets}.sock"
+
+    async def probe_socket(self, remote_path: str) -> bool:
+        """Whether sshd opens a socket on the host for us. False for every refusal: it does not say why."""
+        try:
+            _, writer = await self._connection.open_unix_connection(remote_path)
+        except asyncssh.ChannelOpenError:
+            return False
+        except (asyncssh.Error, OSError) as error:
+            raise self._lost(error) from error
+        writer.close()
+        return True
+
+    async def open_tcp(self, host: str, port: int) -> tuple[Any, Any]:
+        """Opens a TCP connection from the host to somewhere; returns reader and writer of bytes, as asyncio's are.
+
+        Raises:
+            OSError: it could not be opened, as with asyncio.open_connection.
+        """
+        try:
+            return await self._connection.open_connection(host, port)
+        except asyncssh.Error as error:
+            raise ConnectionError(f"{self.label} opened no connection to {host} port {port}: {error}") from error
+
+    async def wait_closed(self) -> None:
+        """Returns when the connection has ended, whoever ended it."""
+        await self._connection.wait_closed()
+
+    async def close(self) -> None:
+        """Ends the connection, its jump hosts and its forwarded sockets, within a second even where nobody answers."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        for forward in self._stdio:
+            await forward.close()
+        self._connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._connection.wait_closed()
+        except TimeoutError:
+            self._connection.abort()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _private_folder() -> Path:
+    """A 0700 folder short enough for a socket's address in it; TMPDIR may be deep."""
+    folder = tempfile.mkdtemp(prefix="swarmtui-")
+    if len(os.fsencode(folder)) > SOCKET_PATH_MAX - len("/9999.sock"):
+        Path(folder).rmdir()
+        folder = tempfile.mkdtemp(prefix="swarmtui-", dir="/tmp")
+    return Path(folder)
+
+
+async def _read(stream: asyncssh.SSHReader[bytes]) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while size <= OUTPUT_MAX and (part := await stream.read(65_536)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _text(output: bytes) -> str:
+    return harmless(output.decode("utf-8", "replace").replace("\r\n", "\n"))
