@@ -169,7 +169,8 @@ def _wrong(file: Path, text: str, where: tuple[str, ...], key: str, what: str, n
 
 
 def _line_of(text: str, where: tuple[str, ...], key: str) -> int:
-    """Line of a key, or of the table it should be in; tomllib keeps no positions. Good for the usual ways to write TOML."""
+    """Line of a key, or of the table it should be in; tomllib keeps no positions. Good for the usual ways to
+    write TOML."""
     header = (
         re.compile(r"^\s*\[\s*" + r"\s*\.\s*".join(f'"?{re.escape(part)}"?' for part in where) + r"\s*[\].]")
         if where

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from swarmtui.errors import EngineError, SwarmtuiError
+from swarmtui.link import sshlib  # noqa: F401  # before anything that imports asyncssh
 from swarmtui.link.certificates import expiry
 from swarmtui.link.changes import Changes
 from swarmtui.link.decode import decode_one

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.lab.fixtures"] if importlib.util.find_spec("tests.lab.fixtures") else []
+pytest_plugins = ["tests.lab.fixtures"]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,8 @@ MARKS = {State.DONE: "done", State.ALREADY: "nothing to do", State.FAILED: "FAIL
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs, shows or lists operations. Returns 0 done and verified, 1 a step failed; 2, 3 and 4 are raised as errors."""
+    """Runs, shows or lists operations. Returns 0 done and verified, 1 a step failed; 2, 3 and 4 are raised as
+    errors."""
     parser = Parser("swarmtui run", description="An operation without a screen. `run --list` names them all.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="which operation")
     parser.add_argument("values", nargs="*", metavar="KEY=VALUE", help="its parameters")
@@ -164,7 +165,8 @@ async def _resume(options: Any, known: config.Config) -> int:
     runbook = registry.runbook(record.runbook)
     if runbook.version != record.version:
         raise UsageError(
-            f"Run {record.id} was begun with another version of {record.runbook} ({record.version}, now {runbook.version}).",
+            f"Run {record.id} was begun with another version of {record.runbook} ({record.version}, now "
+            f"{runbook.version}).",
             "Begin it anew: what is done already will be found done.",
         )
     async with opened(options.target or record.target, known) as session:

@@ -1,6 +1,7 @@
 """When the certificates of the managers expire.
 
-The engine API does not tell. A manager shows its certificate to whoever opens a TLS connection to its Swarm port, before
+The engine API does not tell. A manager shows its certificate to whoever opens a TLS connection to its Swarm
+port, before
 it asks for one itself; so one handshake each, through the SSH connection we have, is enough, and needs no root.
 """
 

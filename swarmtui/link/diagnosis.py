@@ -91,10 +91,14 @@ def _unit(shown: Completed) -> str:
     if shown.code != 0:
         return ""
     state = dict(line.partition("=")[::2] for line in shown.out.splitlines())
-    load = state.get("LoadState", "")
-    if load == "not-found":
-        return ""
-    return one_line(load if load == "masked" else state.get("ActiveState", ""))
+    match state.get("LoadState"):
+        case "loaded":
+            return one_line(state.get("ActiveState", ""))
+        case "masked":
+            return "masked"
+        case _:
+            # Not found; or nothing left of it but a drop-in, which reads as bad-setting.
+            return ""
 
 
 def _listening(found: Completed) -> bool | None:

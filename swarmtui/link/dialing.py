@@ -222,9 +222,9 @@ class Dialer:
     # -- host keys -----------------------------------------------------------------------------------------------
 
     def _known(self, route: Route) -> tuple[Any, list[str]]:
-        own, plain = look_up(route.known_hosts, route.known_as, route.port)
+        own, plain = look_up(route.known_hosts, route.known_as, route.known_port)
         accepted = self._settings.memory.host_keys
-        name = known_as(route.known_as, route.port)
+        name = known_as(route.known_as, route.known_port)
         remembered = [HostKey("", blob) for kept, blob in accepted if kept == name]
         trusted = _parsed([*own.keys, *plain.keys]) + [_key_of(key.blob) for key in remembered]
         authorities = _parsed([*own.authorities, *plain.authorities])
@@ -252,8 +252,8 @@ class Dialer:
         key = HostKey(shown.get_algorithm(), shown.public_data)
         print_ = fingerprint(key.blob)
         async with settings.memory.asking:
-            own, _ = await asyncio.to_thread(look_up, route.known_hosts, route.known_as, route.port)
-            name = known_as(route.known_as, route.port)
+            own, _ = await asyncio.to_thread(look_up, route.known_hosts, route.known_as, route.known_port)
+            name = known_as(route.known_as, route.known_port)
             if key.blob in (known.blob for known in own.keys) or (name, key.blob) in settings.memory.host_keys:
                 return  # accepted meanwhile, for another connection
             if own.keys:
@@ -267,7 +267,7 @@ class Dialer:
             settings.memory.host_keys.add((name, key.blob))
             if file is not None:
                 try:
-                    await asyncio.to_thread(append, file, route.known_as, route.port, key)
+                    await asyncio.to_thread(append, file, route.known_as, route.known_port, key)
                 except OSError:
                     # Trusted for this session; the question comes again the next time.
                     pass
@@ -324,7 +324,7 @@ def _changed(route: Route, known: Known, print_: str) -> LinkError:
         host=route.target.host,
         fingerprint=print_,
         path=str(known.file),
-        known_as=known_as(route.known_as, route.port),
+        known_as=known_as(route.known_as, route.known_port),
     )
 
 

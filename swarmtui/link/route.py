@@ -25,6 +25,7 @@ class Route:
     port: int
     user: str
     known_as: str
+    known_port: int
     jumps: list[SshTarget]
     known_hosts: list[Path]
     key_files: list[Path]
@@ -46,7 +47,13 @@ def route_to(target: SshTarget, settings: SshSettings) -> Route:
     """
     config_file = settings.config_path()
     paths = [str(config_file)] if config_file is not None else []
-    local_user = getpass.getuser()
+    if not target.host:
+        # An empty host would be this machine.
+        raise ValueError("no host is named")
+    try:
+        local_user = getpass.getuser()
+    except KeyError as error:
+        raise ValueError("your user has no name here; set USER") from error
     config = SSHClientConfig.load(
         None, paths, False, False, False, local_user, target.user or (), target.host, target.port or ()
     )
@@ -58,13 +65,15 @@ def route_to(target: SshTarget, settings: SshSettings) -> Route:
         named = [*_strings(config.get("UserKnownHostsFile")), *_strings(config.get("GlobalKnownHostsFile"))]
         known_hosts = [Path(name).expanduser() for name in named] or default_files()
     files = [Path(name).expanduser() for name in _strings(config.get("IdentityFile"))]
-    jump = config.get("ProxyJump")
+    jump, alias = config.get("ProxyJump"), config.get("HostKeyAlias")
     return Route(
         target=target,
         host=host,
         port=port,
         user=str(config.get("User", local_user)),
-        known_as=str(config.get("HostKeyAlias") or host),
+        known_as=str(alias or host),
+        # As OpenSSH has it, an alias stands for the host at any port.
+        known_port=SSH_PORT if alias else port,
         jumps=[_jump(part) for part in str(jump).split(",")] if jump else [],
         known_hosts=known_hosts,
         key_files=files or [Path("~/.ssh", name).expanduser() for name in DEFAULT_KEYS],

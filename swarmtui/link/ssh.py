@@ -26,6 +26,8 @@ __all__ = ["Completed", "Nobody", "PasswordPerson", "Person", "SshHost", "SshSet
 
 OUTPUT_MAX = 64 << 20
 """Bytes of output of one command that are kept; a command that says more is cut off, and fails."""
+RUNS = 4
+"""Commands at a time; more wait. With those of `stdio.SLOTS` they make the ten sessions that sshd allows."""
 CLOSE_SECONDS = 1.0
 
 
@@ -51,6 +53,7 @@ class SshHost:
         self._connection = connection
         self._folder: Path | None = None
         self._sockets = 0
+        self._runs = asyncio.Semaphore(RUNS)
         self._stdio: list[StdioForward] = []
         self._closing: asyncio.Task[None] | None = None
 
@@ -83,15 +86,15 @@ class SshHost:
 
         Args:
             stdin: what it gets on its standard input, and then the end of it; None: nothing at all.
-            timeout: seconds; a command that takes longer is ended (by closing its channel).
+            timeout: seconds, from its start; then its channel is closed, which ends a command that reads or writes.
 
         Raises:
             LinkError: the connection was lost, or the time was up. The command may have done some or all of its work.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with self._runs, asyncio.timeout(timeout):
                 process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
-                    command, encoding=None, stdin=asyncssh.PIPE
+                    command, encoding=None, stdin=asyncssh.PIPE, request_pty=False
                 )
                 try:
                     out, err = await self._talk(process, stdin)

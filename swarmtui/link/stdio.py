@@ -56,7 +56,7 @@ class StdioForward:
         try:
             async with self._slots:
                 process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
-                    self._command, encoding=None
+                    self._command, encoding=None, request_pty=False
                 )
                 try:
                     await self._pump(process, reader, writer)

@@ -23,7 +23,8 @@ POLL_SECONDS = 2.0
 HINT_SECONDS = 0.15
 """Events come in bursts: a poll that an event asked for starts this long after the first of them."""
 PARTIAL_SECONDS = 1.0
-"""A poll that takes longer shows what it has: without a leader the engine blocks lists for 20 s, /info answers sooner."""
+"""A poll that takes longer shows what it has: without a leader the engine blocks lists for 20 s, /info answers
+sooner."""
 LOAD = 5.0
 """A poll that took t seconds is not repeated before LOAD·t: at most a sixth of the manager's time is ours."""
 
@@ -121,7 +122,8 @@ class Watch:
                 async for _ in self._engine.events({"scope": ["swarm"]}):
                     self._hint.set()
             except EngineError:
-                # Engines below API 1.30 know no Swarm events, and a manager without a leader may refuse them: polls go on.
+                # Engines below API 1.30 know no Swarm events, and a manager without a leader may refuse them:
+                # polls go on.
                 await asyncio.sleep(10 * self._poll_seconds)
 
     async def _poll(self) -> None:

@@ -38,7 +38,8 @@ def diff(old: Mapping[str, T], new: Mapping[str, T]) -> Changes[T]:
 
 
 def reuse(old: Mapping[str, T], new: Mapping[str, T]) -> Mapping[str, T]:
-    """Returns `new` with every value equal to the old one replaced by the old object, or `old` itself if nothing changed.
+    """Returns `new` with every value equal to the old one replaced by the old object, or `old` itself if
+    nothing changed.
 
     Everything above can then see by identity that nothing changed, and skip its work.
     """

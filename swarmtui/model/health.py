@@ -1,4 +1,5 @@
-"""What is wrong with a cluster, and what to do about it. Header, status, recover and doctor all show these same findings.
+"""What is wrong with a cluster, and what to do about it. Header, status, recover and doctor all show these
+same findings.
 
 Every rule has an id that never changes its meaning. Rules are pure: the current time is an argument.
 """
@@ -80,7 +81,8 @@ def _raft(snapshot: Snapshot, raft: Quorum, nodes: list[Node]) -> Iterator[Findi
             Severity.CRITICAL,
             "",
             "The Swarm has no quorum: nothing can be changed. Running tasks keep running.",
-            "Bring managers back first (start Docker, unlock, mend the network); force a new cluster only when they are lost for good.",
+            "Bring managers back first (start Docker, unlock, mend the network); force a new cluster only when "
+            "they are lost for good.",
         )
         return
     if raft.voters == 1:
@@ -104,7 +106,8 @@ def _raft(snapshot: Snapshot, raft: Quorum, nodes: list[Node]) -> Iterator[Findi
             "even-managers",
             Severity.WARNING,
             "",
-            f"{raft.voters} managers survive no more losses ({tolerance_of(raft.voters)}) than {raft.voters - 1} would.",
+            f"{raft.voters} managers survive no more losses ({tolerance_of(raft.voters)}) "
+            f"than {raft.voters - 1} would.",
             "Keep the number of managers odd: promote or demote one.",
         )
     if raft.voters > 7:
@@ -193,7 +196,8 @@ def _duplicates(nodes: list[Node]) -> Iterator[Finding]:
                     f"stale-{what}",
                     Severity.WARNING,
                     node.name,
-                    f"{node.name} ({node.id[:12]}) is down while another node has the same {what} {value}: it is an old entry.",
+                    f"{node.name} ({node.id[:12]}) is down while another node has the same {what} {value}: it "
+                    f"is an old entry.",
                     "Remove the old entry"
                     + (" after demoting it: it still counts for quorum." if node.is_voter else "."),
                     node.id,
@@ -277,7 +281,8 @@ def _tasks(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _workload(snapshot: Snapshot) -> Iterator[Finding]:
-    """Managers kept free of user tasks (procedures.md B8); never advised under UCP, whose agents a drain would evict."""
+    """Managers kept free of user tasks (procedures.md B8); never advised under UCP, whose agents a drain would
+    evict."""
     managers = [n for n in snapshot.nodes.values() if n.is_voter]
     if any(not n.is_voter and n.takes_tasks for n in snapshot.nodes.values()) and not runs_ucp(snapshot):
         working = [n.name for n in managers if n.spec.availability == Availability.ACTIVE]

@@ -154,7 +154,8 @@ class NodeStatus(ApiStruct, frozen=True):
 
 
 class ManagerStatus(ApiStruct, frozen=True):
-    """Present on the nodes that are members of the raft, and only on those. reachability: unknown, unreachable, reachable."""
+    """Present on the nodes that are members of the raft, and only on those. reachability: unknown,
+    unreachable, reachable."""
 
     leader: bool = False
     reachability: str = ""
@@ -212,7 +213,8 @@ class Node(ApiStruct, frozen=True):
 
     @property
     def address(self) -> str:
-        """IP address of the node. A manager reports 0.0.0.0 or 127.0.0.1 of itself on some engines; its raft address is better then."""
+        """IP address of the node. A manager reports 0.0.0.0 or 127.0.0.1 of itself on some engines; its raft
+        address is better then."""
         if self.status.addr in ("", "0.0.0.0", "127.0.0.1", "::", "::1") and self.manager_status is not None:
             return host_of(self.manager_status.addr) or self.status.addr
         return self.status.addr
@@ -421,7 +423,8 @@ class Peer(ApiStruct, frozen=True):
 
 
 _NO_LEADER = re.compile(
-    r"does not have a leader|no (elected )?leader|lost leader status|DeadlineExceeded|code = 4\b|context deadline exceeded",
+    r"does not have a leader|no (elected )?leader|lost leader status|DeadlineExceeded|code = 4\b|context "
+    r"deadline exceeded",
     re.IGNORECASE,
 )
 
@@ -482,7 +485,8 @@ COLLECTIONS = ("nodes", "services", "tasks")
 
 
 class Snapshot(Struct, frozen=True):
-    """All we know of a cluster at one moment. What could not be read keeps its last value; `readings` says how old it is.
+    """All we know of a cluster at one moment. What could not be read keeps its last value; `readings` says how
+    old it is.
 
     Attributes:
         seq: grows by one with every snapshot of a session.

@@ -68,7 +68,7 @@ class Draft:
                 WaitReplaced(
                     id=self.key(node, "replaced"),
                     title="Wait for the replacements",
-                    why="A drain does not wait for what it moved: here it does, so that you know the services are whole again.",
+                    why="Swarm does not wait for what a drain moved; this does, so that you know the services are whole.",
                     skippable=True,
                     node_id=node.id,
                     name=self.name(node),

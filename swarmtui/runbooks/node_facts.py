@@ -74,7 +74,8 @@ def resolve(snapshot: Snapshot, wanted: Iterable[str]) -> list[Node]:
 
 
 def command_name(snapshot: Snapshot, node: Node) -> str:
-    """What the docker CLI takes for this node and no other: its hostname, or its id where that is not unique or plain."""
+    """What the docker CLI takes for this node and no other: its hostname, or its id where that is not unique
+    or plain."""
     alone = sum(other.hostname == node.hostname for other in snapshot.nodes.values()) == 1
     plain = node.hostname.isascii() and node.hostname.replace("-", "").replace(".", "").replace("_", "").isalnum()
     return node.hostname if alone and plain and not node.hostname.startswith("-") else node.id

@@ -74,7 +74,8 @@ class UpdateNode(NodeStep):
             node, body = await session.node(self.node_id)
             if not _same(node.spec, self.expected):
                 raise ConflictError(
-                    f"Somebody else changed {self.name} after you confirmed: it now is {_told(self.expected, node.spec)}.",
+                    f"Somebody else changed {self.name} after you confirmed: "
+                    f"it now is {_told(self.expected, node.spec)}.",
                     "Nothing was changed by this step. Look at the node again and decide anew.",
                 )
             # The engine's own JSON goes back, so that fields we know nothing of survive.
@@ -85,7 +86,8 @@ class UpdateNode(NodeStep):
                 await session.post(f"/nodes/{self.node_id}/update", {"version": str(node.version.index)}, spec)
                 return
             except EngineError as error:
-                # The version also grows with the node's own heartbeats and role changes: only the Spec is ours to judge.
+                # The version also grows with the node's own heartbeats and role changes: only the Spec is ours
+                # to judge.
                 if "out of sequence" not in error.message or attempt == OUT_OF_SEQUENCE_TRIES - 1:
                     raise
             await asyncio.sleep(POLL_SECONDS)
@@ -193,7 +195,9 @@ class WaitEmpty(WaitStep):
 
     @property
     def condition(self) -> str:
-        return f"! docker node ps --format '{{{{.CurrentState}}}}' {shlex.quote(self.name)} | grep -Eq '^({RUNNING_STATES})'"
+        # An error of docker is no answer: only a list that was given can be empty.
+        states = f"s=$(docker node ps --format '{{{{.CurrentState}}}}' {shlex.quote(self.name)})"
+        return f"{states} && ! printf '%s\\n' \"$s\" | grep -Eq '^({RUNNING_STATES})'"
 
     async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
         snapshot = await fresh_tasks(session)
@@ -278,8 +282,8 @@ class WaitLeftRaft(WaitStep):
 
     @property
     def condition(self) -> str:
-        question = "{{with .ManagerStatus}}{{.Addr}}{{end}}"
-        return f"[ -z \"$(docker node inspect -f '{question}' {shlex.quote(self.name)})\" ]"
+        question = "{{with .ManagerStatus}}member{{else}}left{{end}}"
+        return f"[ \"$(docker node inspect -f '{question}' {shlex.quote(self.name)})\" = left ]"
 
     async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
         node, _ = await session.node(self.node_id)
@@ -305,7 +309,10 @@ class MoveConnection(NodeStep):
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        return (Shown(f": swarmtui goes on through another manager than {self.name}"),)
+        # What it means for somebody who types the commands: docker must not talk to this manager either.
+        told = shlex.quote(f"Point docker (DOCKER_HOST) at another manager than {self.name}.")
+        same = f"[ \"$(docker info -f '{{{{.Swarm.NodeID}}}}')\" != {shlex.quote(self.node_id)} ]"
+        return (Shown(f"{same} || {{ echo {told} >&2; exit 1; }}"),)
 
     async def already_done(self, session: Session, before: Facts) -> str:
         moved = session.connection.node_id != self.node_id

@@ -69,7 +69,8 @@ class NodeRunbook(Runbook):
             rules=tuple(draft.rules),
             binding=binding_of(
                 [(node.id, node.spec) for node in known.nodes],
-                # Which tasks move changes all the time in a busy cluster; what it means for the services is what was shown.
+                # Which tasks move changes all the time in a busy cluster; what it means for the services is
+                # what was shown.
                 [(s.name, s.stuck, s.to_zero, s.blinks, s.local_data) for s in known.impact.services],
                 [known.voters, known.reachable],
                 [str(rule) for rule in draft.rules],
@@ -179,7 +180,7 @@ class Promote(NodeRunbook):
             WaitReachable(
                 id=draft.key(node, "reachable"),
                 title=f"Wait until {name} is reachable",
-                why="A manager that is not reachable counts for quorum and helps nobody: the next one waits for this one.",
+                why="Until it is reachable it counts for quorum and helps nobody: the next one waits for it.",
                 node_id=node.id,
                 name=name,
                 seconds=draft.wait,
@@ -261,7 +262,8 @@ class Remove(NodeRunbook):
                 Rule(
                     "force-remove",
                     name,
-                    f"{name} is {node.status.state}: forced out, its engine goes on believing that it is in the Swarm, and "
+                    f"{name} is {node.status.state}: forced out, its engine goes on believing that it is in the "
+                    f"Swarm, and "
                     "containers may go on running there unseen.",
                 )
             )

@@ -1,4 +1,5 @@
-"""A plan as text for a person, as a Markdown runbook, as a shell script; a run as a report. One text for screen and command line."""
+"""A plan as text for a person, as a Markdown runbook, as a shell script; a run as a report. One text for
+screen and command line."""
 
 from __future__ import annotations
 
@@ -139,7 +140,8 @@ def report(record: RunRecord) -> str:
     out = [
         f"# {record.title or record.runbook}",
         "",
-        f"Run `{record.id}` of {record.runbook} on {record.target} (Swarm {record.cluster_id[:12] or 'unknown'}), by {record.operator}.",
+        f"Run `{record.id}` of {record.runbook} on {record.target} (Swarm {record.cluster_id[:12] or 'unknown'}), "
+        f"by {record.operator}.",
         f"Started {record.started_at}; {'ended ' + record.ended_at if record.ended_at else 'not ended'}: "
         f"**{record.outcome or 'cut off'}**{' (' + record.detail + ')' if record.detail else ''}.",
     ]

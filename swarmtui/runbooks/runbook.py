@@ -1,7 +1,7 @@
 """Step, Plan and Runbook: the one shape of every operation.
 
-A runbook surveys the cluster (facts), and makes a plan from parameters and facts alone. So a run can be resumed from its
-journal by making the very same plan again, and a confirmation can be bound to what was shown.
+A runbook surveys the cluster (facts), and makes a plan from parameters and facts alone. So a run can be
+resumed from its journal by making the very same plan again, and a confirmation can be bound to what was shown.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Shown:
         if not self.host:
             return self.line
         port = f"-p {self.port} " if self.port else ""
-        return f"ssh {port}{shlex.quote(self.host)} {shlex.quote(self.line)}"
+        # -n: in a script that is piped into a shell, ssh would else read the rest of the script as its input.
+        return f"ssh -n {port}{shlex.quote(self.host)} {shlex.quote(self.line)}"
 
 
 class Voice:

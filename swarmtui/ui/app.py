@@ -1,4 +1,5 @@
-"""The console: paints first, then opens the session and shows what it learns. The only place that holds the parts together."""
+"""The console: paints first, then opens the session and shows what it learns. The only place that holds the
+parts together."""
 
 from __future__ import annotations
 
@@ -390,7 +391,8 @@ class Console(App[int]):
                 self.exit(0)
 
         question = (
-            f"{run.plan.title} is under way. Leaving stops watching it where it is; nothing is taken back. Go on later with:\n"
+            f"{run.plan.title} is under way. Leaving stops watching it where it is; nothing is taken back. Go "
+            f"on later with:\n"
             f"  swarmtui run --resume {run.id}\n\nType yes to leave."
         )
         self.push_screen(AskScreen(question), leave)

@@ -1,4 +1,5 @@
-"""What people type after `/`: a regular expression, `!` before it for the opposite, `label=KEY[=VALUE]`, `node=NAME`."""
+"""What people type after `/`: a regular expression, `!` before it for the opposite, `label=KEY[=VALUE]`,
+`node=NAME`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ class Header(Static):
     """Two lines; painted only when their text changes."""
 
     DEFAULT_CSS = """
-    Header { height: 2; background: $panel; color: $foreground; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    Header {
+        height: 2; padding: 0 1; background: $panel; color: $foreground; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     Header.production { background: #5f0000; color: #ffffff; }
     """
 

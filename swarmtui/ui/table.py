@@ -247,10 +247,21 @@ class Table(TableView, can_focus=True, inherit_bindings=False):
             ValueError: no column has this key.
         """
         index = None if key is None else self._index_of(key)
+        self._cancel("sort")
+        self._sort(index, reverse)
+
+    def _sort(self, index: int | None, reverse: bool) -> None:
         if (index, reverse) != (self._store.column, self._store.reverse):
             before = self._store.visible
             self._store.sort(index, reverse)
             self._after(before)
+
+    def _cancel(self, task: str) -> str:
+        """Stops the worker that sorts or filters. Returns the name of its group."""
+        group = f"{id(self)}.{task}"
+        if self.is_running:
+            self.workers.cancel_group(self, group)
+        return group
 
     def _index_of(self, key: str) -> int:
         for index, column in enumerate(self._columns):
@@ -260,6 +271,7 @@ class Table(TableView, can_focus=True, inherit_bindings=False):
 
     def set_filter(self, predicate: Filter | None) -> None:
         """Shows only the rows that the predicate accepts, at once; None shows all. Hidden rows keep their marks."""
+        self._cancel("filter")
         before = self._store.visible
         self._store.set_filter(predicate)
         self._after(before)
@@ -274,7 +286,7 @@ class Table(TableView, can_focus=True, inherit_bindings=False):
         if index is None or len(self._store.rows) <= _SMALL:
             self.set_sort(key, reverse)
             return None
-        return self.run_worker(partial(self._sort_in_slices, index, reverse), group=f"{id(self)}.sort", exclusive=True)
+        return self.run_worker(partial(self._sort_in_slices, index, reverse), group=self._cancel("sort"))
 
     async def _sort_in_slices(self, index: int, reverse: bool) -> None:
         rows = list(self._store.rows.values())
@@ -283,7 +295,7 @@ class Table(TableView, can_focus=True, inherit_bindings=False):
                 if index < len(row) and row[index].sort is None:
                     natural(row[index].text)  # remembered: the sort itself then finds it
             await asyncio.sleep(0)
-        self.set_sort(self._columns[index].key, reverse)
+        self._sort(index, reverse)
 
     def request_filter(self, predicate: Filter | None) -> Worker[None] | None:
         """Like `set_filter`, but leaves the loop free where there are many rows; a later request replaces this one.
@@ -291,12 +303,10 @@ class Table(TableView, can_focus=True, inherit_bindings=False):
         Returns:
             The worker that filters a little later, or None when it is done already.
         """
-        group = f"{id(self)}.filter"
-        self.workers.cancel_group(self, group)
         if predicate is None or len(self._store.rows) <= _SMALL:
             self.set_filter(predicate)
             return None
-        return self.run_worker(partial(self._filter_in_slices, predicate), group=group, exclusive=True)
+        return self.run_worker(partial(self._filter_in_slices, predicate), group=self._cancel("filter"))
 
     async def _filter_in_slices(self, predicate: Filter) -> None:
         known: dict[str, tuple[Row, bool]] = {}

@@ -279,6 +279,8 @@ class TableView(LineView):
         else:
             self.set_reactive(Widget.virtual_size, size)
             self._scroll_update(size)
+            if self.show_vertical_scrollbar:  # it is not told of a scroll that happened while it was hidden
+                self.vertical_scrollbar.position = self.scroll_y
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Rows that come into view may need wider columns."""

@@ -293,6 +293,11 @@ async def test_big_tables_sort_and_filter_in_slices() -> None:
         assert worker is not None
         await worker.wait()
         assert table.visible_keys == tuple(sorted(rows, key=lambda key: naive_key(rows[key][7].text)))
+        late = table.request_sort("address", True)
+        assert late is not None
+        table.set_sort("tasks")
+        await settle(pilot)
+        assert (table.sort_column, late.is_cancelled) == ("tasks", True), "the last word counts"
         asked: list[str] = []
 
         def in_zone_a(key: str, row: Row) -> bool:
@@ -388,18 +393,26 @@ async def test_dropped_columns_are_announced_and_can_be_reached() -> None:
 
 
 async def test_a_scroll_bar_takes_its_column_from_the_line() -> None:
-    table = Table(COLUMNS)
-    async with opened(table, (60, 8)) as (app, pilot):
-        table.set_rows(make_rows(3))
+    table = Table(
+        (Column("name", "NAME"), Column("hidden", "HIDDEN", wide=True), Column("end", "END", flex=1, align="right"))
+    )
+    async with opened(table, (20, 8)) as (app, pilot):
+
+        def fill(count: int) -> None:
+            table.set_rows({str(number): (Cell(f"n{number}"), Cell("x" * 20), Cell("last")) for number in range(count)})
+
+        fill(3)
         await settle(pilot)
-        assert screen(app)[0].endswith("›")
-        table.set_rows(make_rows(30))
+        assert screen(app)[0].endswith(" +1›")
+        assert screen(app)[1].endswith(" last")
+        fill(30)
         await settle(pilot)
-        assert screen(app)[0][:-1].endswith("›")
-        assert [table.render_line(y).cell_length for y in range(8)] == [59] * 8
-        table.set_rows(make_rows(3))
+        assert [text[18] for text in screen(app)[:3]] == ["›", "t", "t"]
+        assert [table.render_line(y).cell_length for y in range(8)] == [19] * 8
+        fill(3)
         await settle(pilot)
-        assert screen(app)[0].endswith("›")
+        assert screen(app)[0].endswith(" +1›")
+        assert screen(app)[1].endswith(" last")
 
 
 async def test_a_cell_that_is_scrolled_into_view_is_repainted() -> None:
@@ -582,6 +595,8 @@ async def test_partial_repaints_end_in_the_same_screen_as_a_full_one(
             width = table.scrollable_size.width
             expected = [table.render_line(y).text for y in range(16)]
             assert [app.output.screen.line(y, width) for y in range(16)] == expected, f"step {step}"
+            if table.show_vertical_scrollbar:
+                assert table.vertical_scrollbar.position == table.scroll_y
             if step % 5 == 0:
                 partial = app.output.screen.snapshot()
                 app.screen.refresh()
@@ -642,6 +657,19 @@ async def test_header_tells_the_order_and_stale_rows_lose_their_colours() -> Non
         await settle(pilot)
         colours = {segment.style.color for segment in table.render_line(1) if segment.style and segment.text.strip()}
         assert len(colours) == 1
+
+
+async def test_themes_apply() -> None:
+    table = Table(SMALL)
+    async with opened(table) as (app, pilot):
+        table.set_rows({"a": row("a"), "b": (Cell("b", "no-such-style"), Cell("Down", "bad"))})
+        await settle(pilot)
+        dark = app.output.screen.snapshot()
+        assert dark[2, 2][1] != dark[2, 4 + GUTTER][1], "a semantic style has its own colour"
+        app.theme = "textual-light"
+        await settle(pilot)
+        light = app.output.screen.snapshot()
+        assert all(dark[place][1] != light[place][1] for place in [(0, 2), (1, 2), (2, 2), (2, 8)])
 
 
 async def test_without_colour_the_cursor_is_still_seen(monkeypatch: pytest.MonkeyPatch) -> None:

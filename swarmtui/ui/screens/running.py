@@ -1,4 +1,5 @@
-"""A run while it happens: its steps at the left, the one in view at the right, and always what it means to stop here."""
+"""A run while it happens: its steps at the left, the one in view at the right, and always what it means to
+stop here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""The lab for pytest: `lab` and `lab26` (3 managers, 2 workers, a calm Swarm before each test), `make_lab`.
+
+Where the lab cannot run, its tests are left out with one line that says why; under CI, as root on Debian, they fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.lab.lab import Lab
+from tests.lab.why import lab_must_run, why_no_lab
+
+MakeLab = Callable[..., Lab]
+
+
+def demand_lab(engine: str) -> None:
+    """Skip the test (or, under CI, fail it) if the lab cannot run here."""
+    if reason := why_no_lab(engine):
+        if lab_must_run():
+            pytest.fail(f"CI is set, so the lab must run: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+def _session(engine: str) -> Iterator[Lab]:
+    demand_lab(engine)
+    with Lab(managers=3, workers=2, engine=engine) as lab:
+        yield lab.swarm()
+
+
+@pytest.fixture(scope="session")
+def lab_session() -> Iterator[Lab]:
+    """The one lab with engine 20.10 of this test run; tests take `lab`."""
+    yield from _session("20.10")
+
+
+@pytest.fixture(scope="session")
+def lab26_session() -> Iterator[Lab]:
+    """The one lab with engine 26.1 of this test run, started when first asked for; tests take `lab26`."""
+    yield from _session("26.1")
+
+
+@pytest.fixture
+def lab(lab_session: Lab) -> Lab:
+    """A calm Swarm of mgr1..mgr3 and wrk1, wrk2 with engine 20.10.24."""
+    lab_session.reset()
+    return lab_session
+
+
+@pytest.fixture
+def lab26(lab26_session: Lab) -> Lab:
+    """A calm Swarm of mgr1..mgr3 and wrk1, wrk2 with engine 26.1.5."""
+    lab26_session.reset()
+    return lab26_session
+
+
+@pytest.fixture
+def make_lab() -> Iterator[MakeLab]:
+    """Make labs of other sizes: `make_lab(managers=1, workers=0, engine="26.1", swarm=True, autolock=False)`.
+
+    They are taken down at the end of the test.
+    """
+    with ExitStack() as stack:
+
+        def make(
+            managers: int = 3,
+            workers: int = 0,
+            engine: str = "20.10",
+            *,
+            swarm: bool = True,
+            autolock: bool = False,
+            disk_mb: int | None = None,
+        ) -> Lab:
+            demand_lab(engine)
+            lab = stack.enter_context(Lab(managers, workers, engine, disk_mb=disk_mb))
+            return lab.swarm(autolock=autolock) if swarm else lab
+
+        yield make
