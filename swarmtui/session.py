@@ -222,9 +222,13 @@ class Session:
             raise self.why_not_live()
         return self._manager
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        """GETs from the engine of the manager in use. Raises LinkError or EngineError."""
-        return await self._engine_manager().engine.get(path, params=params)
+    async def get(self, path: str, params: Mapping[str, str] | None = None, *, clean: bool = True) -> bytes:
+        """GETs from the engine of the manager in use. Raises LinkError or EngineError.
+
+        Args:
+            clean: make the body harmless. Without it the body is only for giving it back to the engine, as it was.
+        """
+        return await self._engine_manager().engine.get(path, params=params, clean=clean)
 
     async def post(self, path: str, params: Mapping[str, str] | None = None, json: Any = None) -> bytes:
         """POSTs to the engine of the manager in use. Raises LinkError or EngineError."""
@@ -235,8 +239,8 @@ class Session:
         return await self._engine_manager().engine.delete(path, params=params)
 
     async def node(self, node_id: str) -> tuple[Node, bytes]:
-        """Reads one node now; returns it and the bytes it came in. Raises LinkError or EngineError."""
-        body = await self.get(f"/nodes/{node_id}")
+        """Reads one node now; returns it (harmless), and the very bytes it came in. Raises LinkError or EngineError."""
+        body = await self.get(f"/nodes/{node_id}", clean=False)
         return decode_one(body, Node, "the node"), body
 
     async def host(self, node: Node) -> SshHost:

@@ -211,7 +211,16 @@ class Chain:
         """Marks nodes with the space bar."""
         for name in names:
             self.select(name).press("space")
-        return self._wait(f"{len(names)} marked", lambda: f"{len(names)} marked" in self._driver.text)
+        return self.mark_is(len(names))
+
+    def mark_is(self, count: int) -> Chain:
+        """Waits until the title says that so many nodes are marked; nothing for 0."""
+
+        def told() -> bool:
+            found = re.search(r"(\d+) marked", self._driver.lines[2])
+            return (int(found[1]) if found else 0) == count
+
+        return self._wait(f"{count} marked", told)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,10 @@ import asyncssh
 from swarmtui.link.dialing import Dialer
 from swarmtui.link.person import Nobody, PasswordPerson, Person
 from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.link.sockets import SocketFolder
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.stdio import StdioForward
-from swarmtui.link.target import SOCKET_PATH_MAX, SshTarget
+from swarmtui.link.target import SshTarget
 from swarmtui.link.together import together
 from swarmtui.model.text import harmless, one_line
 
@@ -51,8 +49,7 @@ class SshHost:
         self.label = label
         self.target = target
         self._connection = connection
-        self._folder: Path | None = None
-        self._sockets = 0
+        self._folder: SocketFolder | None = None
         self._runs = asyncio.Semaphore(RUNS)
         self._stdio: list[StdioForward] = []
         self._closing: asyncio.Task[None] | None = None
@@ -146,7 +143,7 @@ class SshHost:
 
         Whether the host has such a socket, and lets us use it, shows only when somebody connects.
         """
-        path = self._new_socket()
+        path = await self._new_socket()
         try:
             await self._connection.forward_local_path(str(path), remote_path)
         except (asyncssh.Error, OSError) as error:
@@ -155,16 +152,15 @@ class SshHost:
 
     async def forward_command(self, command: str) -> tuple[Path, StdioForward]:
         """Makes a local socket each of whose connections runs a command on the host and talks to its streams."""
-        path = self._new_socket()
+        path = await self._new_socket()
         forward = await StdioForward.start(self._connection, command, path)
         self._stdio.append(forward)
         return path, forward
 
-    def _new_socket(self) -> Path:
+    async def _new_socket(self) -> Path:
         if self._folder is None:
-            self._folder = _private_folder()
-        self._sockets += 1
-        return self._folder / f"{self._sockets}.sock"
+            self._folder = await asyncio.to_thread(SocketFolder)
+        return self._folder.new()
 
     async def probe_socket(self, remote_path: str) -> bool:
         """Whether sshd opens a socket on the host for us. False for every refusal: it does not say why."""
@@ -199,25 +195,19 @@ class SshHost:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        for forward in self._stdio:
-            await forward.close()
-        self._connection.close()
         try:
+            for forward in self._stdio:
+                await forward.close()
+            self._connection.close()
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._connection.wait_closed()
         except TimeoutError:
+            pass
+        finally:
+            # Also when this is cut short, as at the end of the event loop.
             self._connection.abort()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _private_folder() -> Path:
-    """A 0700 folder short enough for a socket's address in it; TMPDIR may be deep."""
-    folder = tempfile.mkdtemp(prefix="swarmtui-")
-    if len(os.fsencode(folder)) > SOCKET_PATH_MAX - len("/9999.sock"):
-        Path(folder).rmdir()
-        folder = tempfile.mkdtemp(prefix="swarmtui-", dir="/tmp")
-    return Path(folder)
+            if self._folder is not None:
+                self._folder.remove()
 
 
 async def _read(stream: asyncssh.SSHReader[bytes]) -> bytes:

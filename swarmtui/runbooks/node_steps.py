@@ -9,6 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import asdict
 
@@ -78,10 +79,7 @@ class UpdateNode(NodeStep):
                     f"it now is {_told(self.expected, node.spec)}.",
                     "Nothing was changed by this step. Look at the node again and decide anew.",
                 )
-            # The engine's own JSON goes back, so that fields we know nothing of survive.
-            spec = json.loads(body)["Spec"]
-            spec["Availability"], spec["Role"] = self.wanted.availability, self.wanted.role
-            spec["Labels"] = dict(self.wanted.labels or {})
+            spec = self._changed(json.loads(body)["Spec"])
             try:
                 await session.post(f"/nodes/{self.node_id}/update", {"version": str(node.version.index)}, spec)
                 return
@@ -91,6 +89,20 @@ class UpdateNode(NodeStep):
                 if "out of sequence" not in error.message or attempt == OUT_OF_SEQUENCE_TRIES - 1:
                     raise
             await asyncio.sleep(POLL_SECONDS)
+
+    def _changed(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """The engine's own Spec with only that changed which shall be: what we do not know, or made harmless, survives."""
+        if self.wanted.availability != self.expected.availability:
+            spec["Availability"] = self.wanted.availability
+        if self.wanted.role != self.expected.role:
+            spec["Role"] = self.wanted.role
+        old, new = self.expected.labels or {}, self.wanted.labels or {}
+        labels = dict(spec.get("Labels") or {})
+        for key in old.keys() - new.keys():
+            labels.pop(key, None)
+        labels.update({key: value for key, value in new.items() if old.get(key) != value})
+        spec["Labels"] = labels
+        return spec
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         node, _ = await session.node(self.node_id)

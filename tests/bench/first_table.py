@@ -18,7 +18,9 @@ from tests.bench.feed_figures import resident_mib
 SWARMTUI = str(Path(sys.executable).parent / "swarmtui")
 
 
-def first_table(target: str, last_node: str, env: Mapping[str, str], *, rest_seconds: float = 0.0) -> tuple[float, float]:
+def first_table(
+    target: str, last_node: str, env: Mapping[str, str], *, rest_seconds: float = 0.0
+) -> tuple[float, float]:
     """Opens the console in a terminal of its own; returns seconds until a node of the table is painted, and MiB at rest."""
     started = time.perf_counter()
     pid, terminal = pty.fork()
@@ -56,7 +58,9 @@ def docker_twice(target: str, env: Mapping[str, str]) -> float:
     return time.perf_counter() - started
 
 
-def compare(target: str, last_node: str, ours: Mapping[str, str], theirs: Mapping[str, str], runs: int = 9) -> dict[str, float]:
+def compare(
+    target: str, last_node: str, ours: Mapping[str, str], theirs: Mapping[str, str], runs: int = 9
+) -> dict[str, float]:
     """Measures both in turn; returns medians in seconds and the median of the ratios pair by pair."""
     first_table(target, last_node, ours)
     docker_twice(target, theirs)

@@ -36,7 +36,7 @@ ps -eo pid=,ppid=,comm=,cgroup= | awk '
   /ssh\.service/ {{ ours[$1] }}
   END {{ for (p in ours) {{ q = p; while (q > 1 && name[q] !~ /^sshd/) q = parent[q]; if (q <= 1) print p }} }}
 ' | xargs -r kill -9 2>/dev/null
-for u in $(cd /run/systemd/transient 2>/dev/null && ls | grep -v -e ^session- -e ^user); do systemctl stop "$u"; done
+for u in $(cd /run/systemd/transient 2>/dev/null && ls | grep -v -e ^session- -e ^user -e ^docker-); do systemctl stop "$u"; done
 awk '$1 == "lab-full" {{ print $2 }}' /proc/mounts | xargs -r -n 1 umount -l
 for chain in INPUT OUTPUT; do
   ! iptables -S $chain 2>/dev/null | grep -q '^-A' || iptables -F $chain

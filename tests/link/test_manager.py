@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from swarmtui.link.manager import Manager
 from swarmtui.link.person import Nobody
 from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.link.sockets import SocketFolder
 from swarmtui.link.target import SocketTarget
 from tests.link.support import FakeEngine, FakeHost, dial_stdio, settings
 
@@ -158,10 +162,12 @@ async def test_lost_when_the_engine_ends(host: FakeHost, engine: FakeEngine, tmp
     await manager.close()
 
 
-async def test_nothing_is_left_behind(host: FakeHost, tmp_path: Path) -> None:
-    before = set(Path("/tmp").glob("swarmtui-*"))
+async def test_nothing_is_left_behind(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = tmp_path / "tmp"
+    base.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
     manager = await Manager.open(host.target(), settings(tmp_path), Nobody())
-    (folder,) = set(Path("/tmp").glob("swarmtui-*")) - before
+    (folder,) = base.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
     await manager.close()
     await manager.close()
@@ -169,4 +175,63 @@ async def test_nothing_is_left_behind(host: FakeHost, tmp_path: Path) -> None:
     host.socket = None
     with pytest.raises(LinkError):
         await Manager.open(host.target(), settings(tmp_path), Nobody())
-    assert set(Path("/tmp").glob("swarmtui-*")) - before == set()
+    assert list(base.iterdir()) == []
+
+
+async def test_nothing_is_left_behind_when_it_is_cut_short(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "tmp"
+    base.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    for patience in (0.0, 0.01, 0.02, 0.05, 0.1):
+        opening = asyncio.ensure_future(Manager.open(host.target(), settings(tmp_path), Nobody()))
+        await asyncio.wait((opening,), timeout=patience)
+        opening.cancel()
+        (result,) = await asyncio.gather(opening, return_exceptions=True)
+        if isinstance(result, Manager):
+            closing = asyncio.ensure_future(result.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+            assert result.host is not None
+            await result.host.close()
+        assert list(base.iterdir()) == []
+
+
+def test_what_a_killed_program_leaves_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = (
+        "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from swarmtui.link.sockets import SocketFolder\n"
+        "folder = SocketFolder(); folder.new().touch(); print(folder.path, flush=True); sys.stdin.read()\n"
+    )
+
+    def start() -> tuple[subprocess.Popen[str], Path]:
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    (killed, gone), (alive, kept) = start(), start()
+    (tmp_path / "swarmtui-link-other").mkdir()
+    killed.kill()
+    killed.communicate()
+    assert gone.exists()
+    folder = SocketFolder()
+    assert not gone.exists() and kept.exists() and (tmp_path / "swarmtui-link-other").exists()
+    assert folder.new().parent == folder.path and len(str(folder.new())) <= 107
+    folder.remove()
+    assert not folder.path.exists()
+    # The end of a program without any farewell of ours takes it along too.
+    alive.communicate("")
+    assert alive.returncode == 0 and not kept.exists()
+
+
+def test_a_deep_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    folder = SocketFolder()
+    assert len(str(folder.new())) <= 107 and list(deep.iterdir()) == []
+    folder.remove()

@@ -383,7 +383,7 @@ async def crash(journal: Journal, world: World, at: str, method: str = "") -> No
     """Runs a, b, c until the program dies in b: at a point that watchers see, or in a method of the step."""
 
     def observe(event: Event) -> None:
-        if event.step == "b" and event.point == at:
+        if at and (event.step, event.point) == ("b", at):
             raise Crash
 
     if method:

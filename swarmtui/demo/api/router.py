@@ -88,9 +88,7 @@ class Call:
             raise ApiError(503, errors.NOT_MANAGER)
         if swarm.locked:
             raise ApiError(503, errors.LOCKED)
-        if swarm.node_id in swarm.cluster.blocked:
-            raise ApiError(503, errors.WORKER)
-        if swarm.role != "manager":
+        if swarm.rejected or swarm.role != "manager":
             raise ApiError(503, errors.WORKER)
         return swarm
 

@@ -62,6 +62,7 @@ class EngineServer:
         try:
             if not self.host.docker:
                 self.world.start_docker(self.host)
+            await self.world.until_answers(self.host)
             await HttpConnection(reader, writer, self._router).serve()
         except asyncio.CancelledError:
             writer.transport.abort()

@@ -85,7 +85,7 @@ async def swarm_info(world: World, host: Host) -> Json:
     if swarm is None:
         return nothing
     remotes = [{"NodeID": node_id, "Addr": address} for node_id, address in swarm.remotes.items()]
-    removed = swarm.node_id in swarm.cluster.blocked
+    removed = swarm.rejected
     known: Json = {
         **nothing,
         "NodeID": swarm.node_id,

@@ -264,6 +264,7 @@ async def _unit(context: Context, verb: str, names: list[str]) -> Output:
                 world.stop_docker(host, socket=False)
             await world.kernel.sleep(DOCKER_START)
             world.start_docker(host)
+            await world.until_answers(host)
         elif "docker.socket" in units:
             host.socket = True
             world.on_host_change(host)

@@ -274,14 +274,11 @@ class Agent:
                 task.state = "assigned"
             return
         container = self.host.containers.get(task.container)
-        if container is None:
-            self._send(task, "failed", "started", error="task: non-zero exit (137)", code=137)
-        elif task.state == "running" and container.state != "running":
-            code = container.exit_code
-            if code:
-                self._send(task, "failed", "started", error=f"task: non-zero exit ({code})", code=code)
-            else:
-                self._send(task, "complete", "finished")
+        if container is None or (task.state == "running" and container.state != "running"):
+            service = self.host.swarm.cluster.services.get(task.service_id) if self.host.swarm else None
+            name = f"{service.name if service else task.service_id}.{task.slot or task.node_id}.{task.id}"
+            self._send(task, "failed", "started", error=f"No such container: {name}")
+            self._discard_of(task)
         elif task.state == "starting":
             self._later(self._does(task).start, task, self._running)
 

@@ -54,6 +54,7 @@ class LocalSwarm:
         remotes: managers it knows, node id → address.
         cert_begin, cert_end: the validity of its certificate, in seconds since the epoch.
         certificate: the certificate itself, made when somebody looks.
+        rejected: it was removed from the Swarm, and learned so when Docker started.
         stuck: its certificate is not renewed by itself, until Docker is restarted.
     """
 
@@ -72,6 +73,7 @@ class LocalSwarm:
     cert_end: float = 0.0
     certificate: Certificate | None = None
     stuck: bool = False
+    rejected: bool = False
 
     def renew(self, now: float) -> None:
         """Get a new certificate, valid for as long as the Swarm's Spec says."""
@@ -87,6 +89,7 @@ class Host:
         docker: is dockerd running?
         socket: is docker.socket listening? With Docker stopped, the first connection then starts it again.
         boot: when it was switched on last, in seconds since the epoch.
+        answers_from: when its Docker begins to answer, in seconds since the epoch.
         clock_offset: by how much its clock is wrong, in seconds.
         files: made-up files that `cat` and `test` see, by path.
     """
@@ -111,6 +114,7 @@ class Host:
     events: EventLog = field(default_factory=EventLog)
     pids: int = 1200
     clock_offset: float = 0.0
+    answers_from: float = 0.0
 
     @property
     def running(self) -> bool:

@@ -17,6 +17,8 @@ from swarmtui.demo.world.raft import COLD_START, Raft
 
 DOCKER_START = 0.6
 DOCKER_STOP = 0.4
+SWARM_TIMEOUT = 20.0
+"""How long a starting engine waits for its Swarm before it answers anything, in seconds."""
 BOOT = 3.0
 """Seconds from power to a host that answers."""
 
@@ -98,18 +100,22 @@ class World:
         host.docker = True
         host.docker_since = self.kernel.now()
         swarm = host.swarm
-        if swarm is not None and swarm.role == "manager":
-            swarm.locked = bool(swarm.key)
-            swarm.seen_leader = False
-        self.on_host_change(host)
+        if swarm is not None:
+            swarm.rejected = swarm.node_id in swarm.cluster.blocked
+            if swarm.role == "manager":
+                swarm.locked = bool(swarm.key)
+                swarm.seen_leader = False
         self._swarm_started(host)
+        if swarm is not None and not swarm.locked and (swarm.rejected or not swarm.seen_leader):
+            host.answers_from = self.kernel.now() + SWARM_TIMEOUT / self.kernel.speed
+        self.on_host_change(host)
 
     def _swarm_started(self, host: Host) -> None:
         """The swarm component of a host runs (again)."""
         swarm = host.swarm
         if swarm is None:
             return
-        if swarm.node_id in swarm.cluster.blocked:
+        if swarm.rejected:
             return
         if swarm.stuck or swarm.cert_end - self.kernel.now() < (swarm.cert_end - swarm.cert_begin) / 2:
             swarm.renew(self.kernel.now())
@@ -117,6 +123,14 @@ class World:
         if swarm.role == "manager" and swarm.raft.leads_for(host):
             swarm.seen_leader = True
         self.control(swarm.cluster).nodes.check(swarm.node_id)
+
+    async def until_answers(self, host: Host) -> None:
+        """Wait until a starting engine answers: at once, or once its Swarm has come up or has not for 20 s."""
+        while host.docker and (left := host.answers_from - self.kernel.now()) > 0:
+            if host.swarm is not None and host.swarm.seen_leader and not host.swarm.rejected:
+                host.answers_from = 0.0
+                return
+            await self.kernel.sleep(min(left * self.kernel.speed, 0.2))
 
     def _engine_stopped(self, host: Host) -> None:
         host.events.end()

@@ -66,6 +66,7 @@ class Platform(Protocol):
     def socket(self, host: str) -> Path: ...
     def address(self, host: str) -> str: ...
     def stop_docker(self, host: str) -> None: ...
+    def restart_docker(self, host: str) -> None: ...
     def start_docker(self, host: str) -> None: ...
     def kill(self, host: str) -> None: ...
 
@@ -183,6 +184,9 @@ class Real:
     def start_docker(self, host: str) -> None:
         self.lab[host].start_docker()
 
+    def restart_docker(self, host: str) -> None:
+        self.lab[host].restart_docker()
+
     def kill(self, host: str) -> None:
         self.lab[host].power_off()
 
@@ -251,7 +255,12 @@ class Simulated:
     def start_docker(self, host: str) -> None:
         self.call(lambda world: world.start_docker(world.hosts[host]))
         client = Client(self)
-        client.until("Docker answers", lambda: self.socket(host).exists())
+        client.until("Docker is there", lambda: self.socket(host).exists())
+        client.ask(host, "GET", "/_ping")
+
+    def restart_docker(self, host: str) -> None:
+        self.stop_docker(host)
+        self.start_docker(host)
 
     def kill(self, host: str) -> None:
         self.call(lambda world: world.crash(world.hosts[host]))

@@ -1,0 +1,59 @@
+"""`make bench`: every figure the product promises, as medians and ratios of one run. It judges nothing by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from tests.bench.feed_figures import feed_figures
+from tests.bench.first_table import compare
+
+PROMISES = {
+    "ratio, median of pairs": "at most 1.0",
+    "event loop, longest gap of all ticks, ms": "at most 10",
+    "key to repaint under churn: p95, ms": "at most 30",
+    "bytes to the terminal, idle for 10 s (with polls)": "0",
+    "bytes for one changed cell (an address)": "at most 1024",
+}
+
+
+def show(title: str, figures: dict[str, float]) -> None:
+    """Prints figures under a title."""
+    print(f"\n{title}")
+    for name, value in figures.items():
+        promise = f"   (promised: {PROMISES[name]})" if name in PROMISES else ""
+        print(f"  {value:10.2f}  {name}{promise}", flush=True)
+
+
+def lab_figures() -> dict[str, float] | str:
+    """From the command to the first table on a real Swarm; or why that cannot be measured here."""
+    from tests.lab import Lab
+    from tests.lab.why import why_no_lab
+
+    if reason := why_no_lab():
+        return reason
+    with Lab(managers=3, workers=2) as lab:
+        lab.swarm()
+        for number in range(3):
+            options = "-d -q --no-resolve-image --endpoint-mode dnsrr --replicas 3".split()
+            lab["mgr1"].docker(
+                "service", "create", *options, "--name", f"web{number}", "alpine:latest", "sleep", "86400"
+            )
+        ours = {**os.environ, "HOME": str(lab.home), "LANG": "C.UTF-8"}
+        return compare(lab["mgr1"].target, "wrk2", ours, lab.ssh_env())
+
+
+def main() -> int:
+    """Runs all of them."""
+    figures = lab_figures()
+    if isinstance(figures, str):
+        print(f"Left out: the first table on a real Swarm: {figures}")
+    else:
+        show("First table on a real Swarm of 5 nodes over SSH (pairs in turn)", figures)
+    show("A synthetic feed: 1,000 nodes, a tick a second, 10 % changing", asyncio.run(feed_figures()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Answers of the engine as bytes: what becomes of good, old, unchanged, broken and hostile ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from swarmtui.errors import EngineError
+from swarmtui.link.decode import Collection, decode_one
+from swarmtui.model.swarm import Info, Node, Service, Task
+from tests import builders as b
+
+
+def body(*objects: Any) -> bytes:
+    return json.dumps(objects).encode()
+
+
+ONE, TWO = b.node("one", id="1"), b.node("two", id="2")
+
+
+def nodes() -> Collection[Node]:
+    return Collection("nodes", Node)
+
+
+def test_objects_come_by_their_id_with_all_their_fields() -> None:
+    made = b.node(
+        "mgr1",
+        id="abc",
+        manager="leader",
+        labels={"zone": "a"},
+        engine_labels={"disk": "ssd"},
+        addr="10.0.0.1",
+        cpus=2,
+        memory=5,
+        generic={"gpu": 2, "fpga": ["x"]},
+        engine="20.10.24",
+        message="fine",
+        version=7,
+    )
+    (node,) = nodes()(body(made)).values()
+    assert (node.id, node.name, node.version.index, dict(node.labels)) == ("abc", "mgr1", 7, {"zone": "a"})
+    assert (node.spec.role, node.spec.availability, node.status.state) == ("manager", "active", "ready")
+    assert (node.status.addr, node.status.message, dict(node.engine_labels)) == ("10.0.0.1", "fine", {"disk": "ssd"})
+    assert (node.is_leader, node.is_reachable) == (True, True)
+    resources = node.description.resources
+    assert (resources.nano_cpus, resources.memory_bytes, len(resources.generic_resources or [])) == (
+        2_000_000_000,
+        5,
+        2,
+    )
+    assert node.description.engine.engine_version == "20.10.24" and node.description.platform.os == "linux"
+
+
+def test_services_and_tasks_come_with_what_placement_needs() -> None:
+    made = b.service(
+        "api",
+        constraints=["node.role==worker"],
+        max_replicas=2,
+        platforms=[("linux", "amd64")],
+        cpus=1,
+        ports=[b.port(80, mode="host")],
+        mounts=[{"Type": "volume", "Source": "v", "VolumeOptions": {"DriverConfig": {"Name": "local"}}}],
+        update="paused",
+    )
+    (service,) = Collection("services", Service)(body(made)).values()
+    (task,) = Collection("tasks", Task)(body(b.task(made, ONE, 3))).values()
+    for template in (service.spec.task_template, task.spec):
+        assert template.placement is not None and template.container_spec is not None and template.resources is not None
+        assert (template.placement.constraints, template.placement.max_replicas) == (["node.role==worker"], 2)
+        assert template.placement.platforms and template.placement.platforms[0].architecture == "amd64"
+        assert template.resources.reservations and template.resources.reservations.nano_cpus == 1_000_000_000
+        (mount,) = template.container_spec.mounts or []
+        assert mount.volume_options and mount.volume_options.driver_config
+        assert mount.volume_options.driver_config.name == "local"
+    assert service.spec.endpoint_spec and service.spec.endpoint_spec.ports
+    assert (service.spec.endpoint_spec.ports[0].publish_mode, service.spec.endpoint_spec.ports[0].published_port) == (
+        "host",
+        80,
+    )
+    assert service.update_status and service.update_status.state == "paused"
+    assert (task.service_id, task.slot, task.node_id, task.desired_state) == (service.id, 3, "1", "running")
+
+
+@pytest.mark.parametrize("null", [b"null", b" null\n", b"[]", b"[ ]"])
+def test_nothing_is_an_empty_list_in_both_of_gos_spellings(null: bytes) -> None:
+    decode = nodes()
+    assert decode(null) == {}
+    decode(body(ONE))
+    assert decode(null) == {}
+
+
+def test_fields_that_old_engines_leave_out_or_null_have_defaults_and_new_ones_are_ignored() -> None:
+    bare, nulls = {"ID": "1"}, {"ID": "2", "ManagerStatus": None, "Spec": {"Labels": None}, "Tomorrow": {"x": [1]}}
+    nulls["Description"] = {"Engine": {"Labels": None, "Plugins": None}, "Resources": {"GenericResources": None}}
+    found = nodes()(body(bare, nulls))
+    assert [node.is_voter for node in found.values()] == [False, False]
+    assert [dict(node.labels) for node in found.values()] == [{}, {}]
+    attachment = {"ID": "t", "Spec": {"NetworkAttachmentSpec": {}, "Placement": None, "Resources": None}}
+    assert Collection("tasks", Task)(body(attachment))["t"].service_id == ""
+    service = {"ID": "s", "Spec": {"EndpointSpec": None, "TaskTemplate": {"ContainerSpec": {"Mounts": None}}}}
+    assert Collection("services", Service)(body(service))["s"].replicas is None
+
+
+# -- identity: everything above repaints only what is another object ---------------------------------------------------
+
+
+def test_an_answer_that_did_not_change_is_the_very_same_mapping() -> None:
+    decode = nodes()
+    first = decode(body(ONE, TWO))
+    assert decode(body(ONE, TWO)) is first
+    assert decode(body(TWO, ONE)) is first
+
+
+def test_what_did_not_change_stays_the_same_object_and_what_did_is_new() -> None:
+    decode = nodes()
+    first = decode(body(ONE, TWO))
+    second = decode(body(ONE, b.node("two", id="2", state="down")))
+    assert second is not first and second["1"] is first["1"]
+    assert second["2"].status.state == "down" and first["2"].status.state == "ready"
+
+
+def test_what_comes_and_goes_is_seen() -> None:
+    decode = nodes()
+    assert decode(body(ONE)).keys() == {"1"}
+    assert decode(body(ONE, TWO)).keys() == {"1", "2"}
+    assert decode(body(TWO)).keys() == {"2"}
+    assert decode(body(ONE)).keys() == {"1"}
+
+
+def test_a_state_that_comes_back_is_read_right() -> None:
+    decode, down = nodes(), b.node("one", id="1", state="down")
+    states = [decode(body(made))["1"].status.state for made in (ONE, down, ONE, down, down)]
+    assert states == ["ready", "down", "ready", "down", "down"]
+
+
+def test_a_broken_answer_in_between_changes_nothing() -> None:
+    decode = nodes()
+    first = decode(body(ONE, TWO))
+    with pytest.raises(EngineError):
+        decode(b'[{"ID":"1"},')
+    assert decode(body(ONE, TWO)) is first
+
+
+# -- what is no such answer ----------------------------------------------------------------------------------------
+
+BROKEN = {
+    "empty": b"",
+    "cut off": b'[{"ID":"1"',
+    "html": b"<html><body>502 Bad Gateway</body></html>",
+    "an object": b'{"message":"This node is not a swarm manager."}',
+    "a number": b"7",
+    "list of null": b"[null]",
+    "list of text": b'["one"]',
+    "id is a number": b'[{"ID":5}]',
+    "labels are a list": b'[{"ID":"1","Spec":{"Labels":["a"]}}]',
+    "label is a number": b'[{"ID":"1","Spec":{"Labels":{"a":1}}}]',
+    "version is a text": b'[{"ID":"1","Version":{"Index":"7"}}]',
+    "version is a float": b'[{"ID":"1","Version":{"Index":1.5}}]',
+    "trailing": b"[] []",
+    "raw control character": b'[{"ID":"a\x1b[31m"}]',
+    "not utf-8": b'[{"ID":"1","Description":{"Hostname":"caf\xe9"}}]',
+    "utf-8 of half a surrogate pair": b'[{"ID":"\xed\xa0\x80"}]',
+    "deep": b"[" * 100_000,
+    "deep inside": b'[{"ID":"1","Tomorrow":' + b"[" * 100_000 + b"]" * 100_000 + b"}]",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_an_answer_that_is_none_is_an_error_for_a_person(what: str) -> None:
+    """Any other exception would end the whole watch, and with it the session."""
+    with pytest.raises(EngineError) as caught:
+        nodes()(BROKEN[what])
+    assert "list of nodes" in caught.value.what and caught.value.next_step
+    assert caught.value.what.isprintable()
+
+
+@pytest.mark.parametrize("what", ["empty", "cut off", "html", "a number", "not utf-8", "deep inside"])
+def test_a_single_object_that_is_none_is_an_error_for_a_person(what: str) -> None:
+    answer = BROKEN[what].removeprefix(b"[").removesuffix(b"]")
+    with pytest.raises(EngineError, match="about the node"):
+        decode_one(answer, Node, "the node")
+
+
+def test_a_single_object_is_read() -> None:
+    info = decode_one(b'{"Name":"mgr1","Swarm":{"NodeID":"n1","Cluster":{"ID":"c1"}}}', Info, "itself")
+    assert (info.name, info.swarm.node_id, info.swarm.cluster and info.swarm.cluster.id) == ("mgr1", "n1", "c1")
+
+
+# -- hostile strings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31mred", "\x9b2J", "a\x00b", "\u202etxt.exe", "zero\u200bwidth", "bell\x07", "\x7f"]
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_nothing_hostile_is_kept_anywhere(text: str, ascii_only: bool) -> None:
+    made = b.node(text, id="1", labels={text: text}, engine_labels={text: text}, engine=text, message=text)
+    answer = json.dumps([made], ensure_ascii=ascii_only).encode()
+    node = nodes()(answer)["1"]
+    kept = [node.hostname, *node.labels, *node.labels.values(), *node.engine_labels, node.status.message]
+    kept += [node.description.engine.engine_version, decode_one(answer[1:-1], Node, "the node").hostname]
+    assert all(other == kept[0] and other.isprintable() and other != text for other in kept)
+
+
+def test_markup_and_quotes_are_text_and_stay() -> None:
+    for text in ("[bold red]x[/]", 'a"b\\c', "größe 🐳", "\\u001b[31m"):
+        assert nodes()(body(b.node(text, id="1")))["1"].hostname == text
+
+
+def test_one_hostile_object_does_not_hide_all_others() -> None:
+    bad = b'{"ID":"bad","Description":{"Hostname":"half \\ud800 pair"}}'
+    answer = b"[" + json.dumps(ONE).encode() + b"," + bad + b"]"
+    assert nodes()(answer).keys() == {"1", "bad"}

@@ -1,0 +1,343 @@
+"""The watch over an engine in memory: what is published when, and what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from swarmtui.errors import EngineError
+from swarmtui.link import watch as watch_module
+from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.link.watch import Watch
+from swarmtui.model.swarm import Snapshot
+from tests import builders as b
+
+INFO: b.Json = {"Name": "mgr1", "Swarm": {"NodeID": "n1", "Cluster": {"ID": "c1"}}}
+Answer = Any | Exception | Callable[[], Awaitable[Any]]
+
+
+@pytest.fixture(autouse=True)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "PARTIAL_SECONDS", 0.05)
+    monkeypatch.setattr(watch_module, "HINT_SECONDS", 0.01)
+
+
+class Engine:
+    """Answers each path with a value, an error, or what a function returns when it is asked."""
+
+    def __init__(self, **answers: Answer) -> None:
+        self.answers: dict[str, Answer] = {"info": INFO, "nodes": [], "services": [], "tasks": [], **answers}
+        self.asked: list[tuple[str, float]] = []
+        self.queue: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.followed = 0
+        self.filters: Mapping[str, list[str]] = {}
+
+    async def get(
+        self, path: str, *, params: Mapping[str, str] | None = None, timeout: float | None = None, clean: bool = True
+    ) -> bytes:
+        name = path.strip("/")
+        self.asked.append((name, time.monotonic()))
+        answer = self.answers[name]
+        if callable(answer):
+            answer = await answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return json.dumps(answer).encode()
+
+    async def events(self, filters: Mapping[str, list[str]]) -> AsyncIterator[bytes]:
+        self.followed += 1
+        self.filters = filters
+        try:
+            while True:
+                event = await self.queue.get()
+                if event is not None:
+                    raise event
+                yield b'{"Type":"node"}'
+        finally:
+            self.followed -= 1
+
+    def event(self, *events: Exception) -> None:
+        for event in events or (None,):
+            self.queue.put_nowait(event)
+
+    def count(self, name: str = "nodes") -> int:
+        return sum(asked == name for asked, _ in self.asked)
+
+
+class Watched:
+    """A watch that runs, and all it published."""
+
+    def __init__(self, engine: Engine, poll_seconds: float, start: Snapshot) -> None:
+        self.published: list[Snapshot] = []
+        self.told = 0
+        self.watch = Watch(
+            engine,
+            name="mgr1",
+            start=start,
+            publish=self.published.append,
+            polled=self._polled,
+            poll_seconds=poll_seconds,
+        )
+        self.task = asyncio.create_task(self.watch.run())
+
+    def _polled(self) -> None:
+        self.told += 1
+
+    @property
+    def last(self) -> Snapshot:
+        return self.published[-1]
+
+    async def polls(self, count: int) -> None:
+        await until(lambda: self.watch.polls >= count)
+
+
+@asynccontextmanager
+async def watching(
+    engine: Engine, *, poll_seconds: float = 30.0, start: Snapshot | None = None
+) -> AsyncIterator[Watched]:
+    watched = Watched(engine, poll_seconds, start or Snapshot())
+    try:
+        yield watched
+    finally:
+        watched.task.cancel()
+        await asyncio.gather(watched.task, return_exceptions=True)
+
+
+async def until(so: Callable[[], bool], seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not so():
+            await asyncio.sleep(0.002)
+
+
+async def test_the_first_poll_gives_a_whole_snapshot() -> None:
+    api, one = b.service("api"), b.node("one", id="1")
+    async with watching(Engine(nodes=[one], services=[api], tasks=[b.task(api, one)])) as watched:
+        await watched.polls(1)
+        (snapshot,) = watched.published
+    assert snapshot.complete and (len(snapshot.nodes), len(snapshot.services), len(snapshot.tasks)) == (1, 1, 1)
+    assert (snapshot.source, snapshot.cluster_id, snapshot.info.name, snapshot.seq) == ("mgr1", "c1", "mgr1", 1)
+    assert abs(snapshot.taken_at - time.time()) < 60 and snapshot.oldest() == snapshot.taken_at
+    assert watched.told == 1
+
+
+async def test_what_hangs_does_not_hold_up_the_rest() -> None:
+    release = asyncio.Event()
+
+    async def hang() -> Any:
+        await release.wait()
+        return []
+
+    async with watching(Engine(nodes=[b.node("one", id="1")], tasks=hang)) as watched:
+        await until(lambda: bool(watched.published))
+        partial = watched.last
+        assert partial.nodes.keys() == {"1"} and partial.nodes_known and not partial.complete
+        assert "tasks" not in partial.readings
+        assert (watched.watch.polls, watched.told) == (0, 0)  # the poll is not over
+        release.set()
+        await watched.polls(1)
+        assert watched.last.complete and watched.last.nodes is partial.nodes
+
+
+async def test_a_list_that_fails_keeps_its_last_value_with_its_age_and_the_reason() -> None:
+    engine = Engine(nodes=[b.node("one", id="1")])
+    async with watching(engine) as watched:
+        await watched.polls(1)
+        before = watched.last
+        engine.answers["nodes"] = EngineError("The list of nodes was refused.", status=500)
+        engine.answers["services"] = [b.service("api")]
+        watched.watch.look_now()
+        await watched.polls(2)
+        after = watched.last
+        assert after.nodes is before.nodes and after.nodes_known and not after.complete
+        assert after.readings["nodes"].at == before.readings["nodes"].at
+        assert after.readings["nodes"].trouble == "The list of nodes was refused."
+        assert len(after.services) == 1 and after.readings["services"].trouble == ""
+        engine.answers["nodes"] = []
+        watched.watch.look_now()
+        await watched.polls(3)
+        assert watched.last.complete and watched.last.nodes == {}
+        assert watched.last.readings["nodes"].at > before.readings["nodes"].at
+
+
+async def test_an_answer_that_cannot_be_decoded_is_a_failure_of_that_list_only() -> None:
+    async with watching(Engine(tasks={"message": "not a list"})) as watched:
+        await watched.polls(1)
+        assert "list of tasks cannot be read" in watched.last.readings["tasks"].trouble
+        assert not watched.last.readings["tasks"].known and watched.last.nodes_known
+
+
+async def test_what_was_known_before_stays_until_it_is_read_anew() -> None:
+    start = b.snapshot([b.node("old", id="9")], [b.service("api")])
+    engine = Engine(nodes=EngineError("No."), info=EngineError("No."))
+    async with watching(engine, start=start) as watched:
+        await watched.polls(1)
+        assert watched.last.nodes is start.nodes and watched.last.services == {}
+        assert (watched.last.cluster_id, watched.last.info, watched.last.seq) == (b.CLUSTER, start.info, 2)
+
+
+async def test_the_cluster_id_stays_when_an_engine_in_trouble_does_not_tell_it() -> None:
+    engine = Engine()
+    async with watching(engine) as watched:
+        await watched.polls(1)
+        engine.answers["info"] = {"Name": "mgr1", "Swarm": {"NodeID": "n1", "Error": "no leader", "Cluster": None}}
+        watched.watch.look_now()
+        await watched.polls(2)
+        assert (watched.last.cluster_id, watched.last.info.swarm.error) == ("c1", "no leader")
+
+
+async def test_what_did_not_change_stays_the_same_object() -> None:
+    async with watching(Engine(nodes=[b.node("one", id="1")]), poll_seconds=0.01) as watched:
+        await watched.polls(3)
+        first, *others = watched.published
+        assert all(other.nodes is first.nodes for other in others)
+        assert [snapshot.seq for snapshot in watched.published] == list(range(1, len(watched.published) + 1))
+
+
+# -- when it polls ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_event_asks_for_a_poll_long_before_the_next_one_is_due() -> None:
+    engine = Engine()
+    async with watching(engine) as watched:
+        await watched.polls(1)
+        assert engine.filters == {"scope": ["swarm"]}
+        engine.event()
+        await watched.polls(2)
+
+
+async def test_a_burst_of_events_is_one_poll() -> None:
+    engine = Engine()
+    async with watching(engine) as watched:
+        await watched.polls(1)
+        for _ in range(200):
+            engine.event()
+        await watched.polls(2)
+        await asyncio.sleep(0.05)
+        assert watched.watch.polls == 2
+
+
+async def test_a_quiet_cluster_is_polled_at_its_pace() -> None:
+    async with watching(Engine(), poll_seconds=0.2) as watched:
+        await asyncio.sleep(0.5)
+        assert 2 <= watched.watch.polls <= 3
+
+
+async def test_a_slow_manager_is_asked_less_often_however_many_events_there_are() -> None:
+    """A poll that took t seconds is not repeated before LOAD·t: during a rollout there are events all the time."""
+    engine = Engine()
+
+    async def slowly() -> Any:
+        await asyncio.sleep(0.1)
+        engine.event()
+        return []
+
+    engine.answers["tasks"] = slowly
+    async with watching(engine, poll_seconds=0.01):
+        for _ in range(20):
+            engine.event()
+            await asyncio.sleep(0.05)
+        # In a second: 0.1 for a poll and 0.5 of peace, twice at most.
+        assert engine.count() <= 3
+
+
+async def test_a_hint_during_a_poll_is_not_lost() -> None:
+    """What the poll under way has read may be older than the event."""
+    engine, begun, release = Engine(), asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Any:
+        begun.set()
+        await release.wait()
+        return []
+
+    engine.answers["tasks"] = slow
+    async with watching(engine) as watched:
+        await begun.wait()
+        engine.event()
+        await asyncio.sleep(0.02)
+        release.set()
+        await watched.polls(2)
+
+
+async def test_asking_counts_to_a_poll_that_began_afterwards() -> None:
+    engine, begun, release = Engine(nodes=[b.node("old", id="1")]), asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Any:
+        begun.set()
+        await release.wait()
+        return []
+
+    async with watching(engine) as watched:
+        await watched.polls(1)
+        assert watched.watch.ask() == 2  # nothing under way: the next one
+        await watched.polls(2)
+        engine.answers["tasks"] = slow
+        watched.watch.look_now()
+        await begun.wait()
+        # The nodes were read already by the poll under way: only the one after it can see this.
+        engine.answers["nodes"] = [b.node("new", id="1")]
+        number = watched.watch.ask()
+        assert number == 4
+        release.set()
+        await watched.polls(number)
+        assert watched.last.nodes["1"].name == "new"
+
+
+async def test_everybody_is_told_after_every_poll_also_after_one_that_failed() -> None:
+    engine = Engine(**dict.fromkeys(("nodes", "services", "tasks", "info"), EngineError("No.")))
+    async with watching(engine, poll_seconds=0.01) as watched:
+        await watched.polls(3)
+        assert watched.told == watched.watch.polls and not watched.last.nodes_known
+
+
+# -- what ends it ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["info", "nodes", "services", "tasks"])
+async def test_a_lost_connection_ends_it(name: str) -> None:
+    engine = Engine()
+    async with watching(engine) as watched:
+        await watched.polls(1)
+        engine.answers[name] = LinkError(Reason.CONNECTION_LOST, "mgr1")
+        number = watched.watch.ask()
+        with pytest.raises(LinkError):
+            await asyncio.wait_for(asyncio.shield(watched.task), 5.0)
+        # Whoever waits for that poll is woken, and finds out why.
+        assert watched.watch.polls >= number and watched.told == watched.watch.polls
+    assert engine.followed == 0
+
+
+async def test_a_lost_stream_of_events_ends_it() -> None:
+    engine = Engine()
+    async with watching(engine, poll_seconds=0.02) as watched:
+        await watched.polls(1)
+        engine.event(LinkError(Reason.CONNECTION_LOST, "mgr1"))
+        with pytest.raises(LinkError):
+            await asyncio.wait_for(asyncio.shield(watched.task), 5.0)
+
+
+async def test_an_engine_that_knows_no_swarm_events_is_polled_all_the_same() -> None:
+    engine = Engine()
+    async with watching(engine, poll_seconds=0.02) as watched:
+        engine.event(EngineError("Invalid filter 'scope'.", status=400))
+        await watched.polls(4)
+        assert engine.followed <= 1 and not watched.task.done()
+
+
+async def test_cancelling_leaves_nothing_behind() -> None:
+    before = asyncio.all_tasks()
+
+    async def hang() -> Any:
+        await asyncio.Event().wait()
+
+    engine = Engine(tasks=hang)
+    async with watching(engine) as watched:
+        await until(lambda: bool(watched.published))
+        assert asyncio.all_tasks() - before
+    assert asyncio.all_tasks() == before
+    assert engine.followed == 0

@@ -1,0 +1,150 @@
+"""The configuration file: what it may say, and that every mistake is told with file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swarmtui.config import ClusterConfig, load
+from swarmtui.errors import UsageError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def error(file: Path, text: str) -> str:
+    file.write_text(text, "utf-8")
+    with pytest.raises(UsageError) as caught:
+        load(file)
+    assert caught.value.exit_code == 2 and caught.value.next_step
+    return str(caught.value)
+
+
+def test_a_whole_configuration(file: Path) -> None:
+    file.write_text(
+        """
+        [clusters.prod]
+        managers = ["ssh://root@10.0.0.1", "ssh://root@10.0.0.2:2222"]
+        zone_label = "dc"
+        sudo = true
+        read_only = true
+        production = true
+        ssh_config = "~/.ssh/prod"
+        known_hosts = "/etc/ssh/known"
+        [clusters.prod.addresses]
+        mgr1 = "ssh://admin@gate:2201"
+
+        [clusters.desk]
+        context = "desktop"
+
+        [clusters."ucp.1"]
+        bundle = "~/bundle.zip"
+
+        [keys]
+        "node.drain" = "ctrl+d"
+        """
+    )
+    known = load(file)
+    assert list(known.clusters) == ["prod", "desk", "ucp.1"]
+    assert known.clusters["prod"] == ClusterConfig(
+        managers=("ssh://root@10.0.0.1", "ssh://root@10.0.0.2:2222"),
+        addresses={"mgr1": "ssh://admin@gate:2201"},
+        zone_label="dc",
+        sudo=True,
+        read_only=True,
+        production=True,
+        ssh_config="~/.ssh/prod",
+        known_hosts="/etc/ssh/known",
+    )
+    assert (known.clusters["desk"].context, known.clusters["ucp.1"].bundle) == ("desktop", "~/bundle.zip")
+    assert known.keys == {"node.drain": "ctrl+d"} and known.path == file
+
+
+def test_what_is_not_said_is_careful(file: Path) -> None:
+    file.write_text('[clusters.a]\nmanagers = ["unix:///x"]\n')
+    a = load(file).clusters["a"]
+    assert (a.zone_label, a.sudo, a.read_only, a.production) == ("zone", False, False, False)
+
+
+def test_a_named_file_must_exist_and_the_usual_one_need_not(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"no configuration file .*config\.toml"):
+        load(file)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert load().clusters == {} and load().path == tmp_path / "swarmtui" / "config.toml"
+
+
+def test_an_empty_file_names_nothing(file: Path) -> None:
+    file.write_text("# nothing yet\n")
+    assert (load(file).clusters, load(file).keys) == ({}, {})
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[clusters.a]\nmanagers = ['\xe9']\n"])
+def test_a_file_that_is_no_text_is_told(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(file)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_broken_toml_is_told_with_its_line(file: Path) -> None:
+    said = error(file, '[clusters.prod]\nmanagers = ["ssh://a"\nsudo = true\n')
+    assert str(file) in said and "line 3" in said
+
+
+PROD = '[clusters.prod]\nmanagers = ["ssh://a"]\n'
+
+MISTAKES = [
+    # text, line, place, what
+    (f"{PROD}colour = 'red'\n", 3, "clusters.prod.colour", 'unknown key "colour"'),
+    (f"{PROD}\n# sudo = maybe\nsudo = 'maybe'\n", 5, "clusters.prod.sudo", '"sudo"'),
+    (f"[clusters.test]\nmanagers = ['ssh://b']\n{PROD}sudo = 1\n", 5, "clusters.prod.sudo", "bool"),
+    (f"{PROD}[clusters.test]\nmanagers = ['ssh://b']\nsudo = 1\n", 5, "clusters.test.sudo", "bool"),
+    ("[clusters.prod]\nmanagers = 'ssh://a'\n", 2, "clusters.prod.managers", "array"),
+    ("[clusters.prod]\nmanagers = ['ssh://a', 7]\n", 2, "clusters.prod.managers", "str"),
+    (f"{PROD}[clusters.prod.addresses]\nmgr1 = 5\n", 3, "clusters.prod.addresses", "str"),
+    (f"{PROD}addresses = ['x']\n", 3, "clusters.prod.addresses", "object"),
+    (f"{PROD}context = 'x'\n", 3, "clusters.prod.context", "managers and context"),
+    (f"{PROD}bundle = 'x'\ncontext = 'y'\n", 3, "clusters.prod.bundle", "managers and context and bundle"),
+    ("\n[clusters.prod]\nsudo = true\n", 2, "clusters.prod", "none of them"),
+    ("[clusters.prod]\nmanagers = []\n", 1, "clusters.prod", "none of them"),
+    ("[clusters]\nprod = 'ssh://a'\n", 2, "clusters.prod", "must be a table"),
+    ("clusters = 5\n", 1, "clusters", "must be a table"),
+    ("keys = 'x'\n", 1, "keys", "must be a table"),
+    (f'{PROD}[keys]\n"node.drain" = 5\n', 4, "keys.node.drain", "must be the name of a key"),
+    (f"{PROD}[keys]\n'node.drain' = 5\n", 4, "keys.node.drain", "must be the name of a key"),
+    (f"{PROD}\n[colours]\nred = 1\n", 4, "colours", 'unknown key "colours"'),
+    ("timeout = 5\n", 1, "timeout", 'unknown key "timeout"'),
+    (f"{PROD}[clusters.\"a b\"]\nmanagers = ['ssh://b']\n", 3, "clusters.a b", "no name for a cluster"),
+    (f"{PROD}[clusters.'a b']\nmanagers = ['ssh://b']\n", 3, "clusters.a b", "no name for a cluster"),
+    (f"{PROD}[clusters.-x]\nmanagers = ['ssh://b']\n", 3, "clusters.-x", "no name for a cluster"),
+    ("[clusters]\nprod = { managers = ['ssh://a'], colour = 'red' }\n", 2, "clusters.prod.colour", "unknown key"),
+    ("\nclusters.prod.managers = ['ssh://a']\nclusters.prod.colour = 'red'\n", 3, "clusters.prod.colour", "unknown key"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "place", "what"), MISTAKES, ids=[f"{m[2]}-{i}" for i, m in enumerate(MISTAKES)])
+def test_mistakes_are_told_with_file_line_and_key(file: Path, text: str, line: int, place: str, what: str) -> None:
+    said = error(file, text)
+    assert f"{file}, line {line}, {place}: " in said
+    assert what in said
+
+
+@pytest.mark.parametrize("name", ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal"])
+def test_no_cluster_is_called_like_a_subcommand(file: Path, name: str) -> None:
+    said = error(file, f'{PROD}[clusters.{name}]\nmanagers = ["ssh://b"]\n')
+    assert f"line 3, clusters.{name}: " in said and "subcommand" in said
+
+
+@pytest.mark.parametrize("name", ["prod", "prod-2", "eu.west_1", "1", "runs", "Demo"])
+def test_other_names_are_free(file: Path, name: str) -> None:
+    file.write_text(f'[clusters."{name}"]\nmanagers = ["ssh://b"]\n')
+    assert list(load(file).clusters) == [name]
