@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from swarmtui.errors import EngineError, SwarmtuiError
+from swarmtui.errors import EngineError
+from swarmtui.finding import Attempt, first_usable
 from swarmtui.link import sshlib  # noqa: F401  # before anything that imports asyncssh
 from swarmtui.link.certificates import expiry
 from swarmtui.link.changes import Changes
@@ -31,13 +32,16 @@ from swarmtui.link.watch import Watch
 from swarmtui.model.swarm import COLLECTIONS, Node, Snapshot, host_of
 from swarmtui.opening import Opening, node_target
 
-STAGGER_SECONDS = 1.5
-"""The next manager is tried this long after the one before, without waiting for it to time out."""
+if TYPE_CHECKING:
+    from swarmtui.link.engine import Engine
+
 BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 CERTIFICATE_SECONDS = 600.0
 SETTLE_SECONDS = 45.0
 """How long an operation waits for a lost connection to come back: an election and a restart of Docker fit into it."""
 
+NO_MANAGER = ("not a swarm manager", "needs to be unlocked")
+"""What an engine answers (503) when it stopped being a manager, or was restarted and is locked (swarm-dr.md §5)."""
 USABLE = frozenset({Reason.NO_LEADER})
 """Troubles with which a manager is still worth staying on: it shows what is left of the cluster."""
 
@@ -46,16 +50,6 @@ class Phase(StrEnum):
     CONNECTING = "connecting"
     LIVE = "live"
     LOST = "lost"
-
-
-class Attempt(Struct, frozen=True):
-    """One manager that could not be used, when it was tried (seconds since the epoch), and why."""
-
-    target: str
-    at: float
-    what: str
-    next_step: str
-    reason: str
 
 
 class Connection(Struct, frozen=True):
@@ -99,6 +93,8 @@ class Session:
         self._hosts: dict[str, SshHost] = {}
         self._host_locks: dict[str, asyncio.Lock] = {}
         self._moving_from = ""
+        self._avoided: frozenset[str] = frozenset()
+        self._left: asyncio.Future[None] | None = None
         self._changes = Changes()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -228,15 +224,39 @@ class Session:
         Args:
             clean: make the body harmless. Without it the body is only for giving it back to the engine, as it was.
         """
-        return await self._engine_manager().engine.get(path, params=params, clean=clean)
+        return await self._ask(lambda engine: engine.get(path, params=params, clean=clean))
 
     async def post(self, path: str, params: Mapping[str, str] | None = None, json: Any = None) -> bytes:
         """POSTs to the engine of the manager in use. Raises LinkError or EngineError."""
-        return await self._engine_manager().engine.post(path, params=params, json=json)
+        return await self._ask(lambda engine: engine.post(path, params=params, json=json))
 
     async def delete(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
         """DELETEs on the engine of the manager in use. Raises LinkError or EngineError."""
-        return await self._engine_manager().engine.delete(path, params=params)
+        return await self._ask(lambda engine: engine.delete(path, params=params))
+
+    async def _ask(self, call: Callable[[Engine], Awaitable[bytes]]) -> bytes:
+        """Makes one call; an engine that is no manager any more counts as a lost connection, not as an answer."""
+        manager = self._engine_manager()
+        try:
+            return await call(manager.engine)
+        except EngineError as error:
+            if error.status != 503 or not any(words in error.message for words in NO_MANAGER):
+                raise
+            gone = LinkError(Reason.CONNECTION_LOST, manager.label, f"{manager.label} is no manager any more.", "")
+            if self._manager is manager:
+                self._lose(manager, gone)
+                if self._left is not None and not self._left.done():
+                    self._left.set_exception(gone)
+            raise gone from error
+
+    @contextlib.contextmanager
+    def avoiding(self, node_ids: Iterable[str]) -> Iterator[None]:
+        """For the length of a block these managers are only used if there is no other: they are to become workers."""
+        before, self._avoided = self._avoided, self._avoided | frozenset(node_ids)
+        try:
+            yield
+        finally:
+            self._avoided = before
 
     async def node(self, node_id: str) -> tuple[Node, bytes]:
         """Reads one node now; returns it (harmless), and the very bytes it came in. Raises LinkError or EngineError."""
@@ -298,7 +318,7 @@ class Session:
         failures = 0
         last: Target | None = None
         while True:
-            manager = await self._first_usable(last)
+            manager = await first_usable(self._candidates(last), self._open, self._tried)
             if manager is None:
                 pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
                 failures += 1
@@ -314,8 +334,7 @@ class Session:
             try:
                 await self._stay(manager)
             except LinkError as error:
-                attempt = _attempt(manager.label, error)
-                self._set(phase=Phase.LOST, note=f"Lost {manager.label}: {error.what}", attempts=(attempt,))
+                self._lose(manager, error)
             finally:
                 self._watch, self._manager = None, None
                 self._changes.tell()
@@ -337,52 +356,6 @@ class Session:
             ordered.append(last)
         return ordered
 
-    async def _first_usable(self, last: Target | None) -> Manager | None:
-        """Tries the candidates, each a little after the one before; the first that can be used wins."""
-        candidates = self._candidates(last)
-        attempts: dict[str, Attempt] = {a.target: a for a in self.connection.attempts}
-        fallback: Manager | None = None
-        running: set[asyncio.Task[tuple[Manager, LinkError | None]]] = set()
-        names: dict[asyncio.Task[Any], str] = {}
-        waiting = list(candidates)
-        winner: Manager | None = None
-        try:
-            while (waiting or running) and winner is None:
-                if waiting:
-                    target = waiting.pop(0)
-                    task = asyncio.create_task(self._open(target))
-                    names[task] = str(target)
-                    running.add(task)
-                done, running = await asyncio.wait(
-                    running, timeout=STAGGER_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    try:
-                        manager, trouble = task.result()
-                    except LinkError as error:
-                        attempts[names[task]] = _attempt(names[task], error)
-                        self._set(attempts=tuple(attempts.values()))
-                        continue
-                    if trouble is None and winner is None:
-                        winner = manager
-                    elif trouble is not None and fallback is None and winner is None:
-                        fallback = manager
-                        attempts[names[task]] = _attempt(names[task], trouble)
-                    else:
-                        await manager.close()
-        finally:
-            for task in running:
-                task.cancel()
-            for result in await asyncio.gather(*running, return_exceptions=True):
-                if isinstance(result, tuple):
-                    await result[0].close()
-        if winner is None:
-            winner = fallback
-        elif fallback is not None:
-            await fallback.close()
-        self._set(attempts=tuple(attempts.values()))
-        return winner
-
     async def _open(self, target: Target) -> tuple[Manager, LinkError | None]:
         """Connects to one manager and checks that it is one, of the right Swarm. Raises LinkError where it is not."""
         manager = await Manager.open(target, self._settings, self.person)
@@ -391,6 +364,9 @@ class Session:
             trouble = standing(info, manager.label)
             if trouble is not None and trouble.reason not in USABLE:
                 raise trouble
+            if trouble is None and info.swarm.node_id in self._avoided:
+                what = f"{manager.label} is about to leave the managers: it is only used if there is no other."
+                trouble = LinkError(Reason.WORKER, manager.label, what, "")
             if self._moving_from and info.swarm.node_id == self._moving_from:
                 raise LinkError(Reason.WORKER, manager.label, f"{manager.label} is about to leave the managers.", "")
             cluster = info.swarm.cluster
@@ -414,7 +390,7 @@ class Session:
         """Watches through one manager until it is lost, or stops being one."""
         before = self.connection
         self._manager = manager
-        left = asyncio.get_running_loop().create_future()
+        left = self._left = asyncio.get_running_loop().create_future()
 
         def publish(snapshot: Snapshot) -> None:
             trouble = standing(snapshot.info, manager.label)
@@ -454,6 +430,16 @@ class Session:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
 
+    def _lose(self, manager: Manager, error: LinkError) -> None:
+        """From this moment on nobody takes the connection for live."""
+        if self.connection.phase is not Phase.LOST:
+            attempts = (Attempt.failed(manager.label, error),)
+            self._set(phase=Phase.LOST, note=f"Lost {manager.label}: {error.what}", attempts=attempts)
+
+    def _tried(self, attempt: Attempt) -> None:
+        others = tuple(other for other in self.connection.attempts if other.target != attempt.target)
+        self._set(attempts=(*others, attempt))
+
     async def _lost(self, manager: Manager) -> None:
         await manager.wait_lost()
         raise LinkError(Reason.CONNECTION_LOST, manager.label)
@@ -482,8 +468,3 @@ class Session:
         if connection != self.connection:
             self.connection = connection
             self._tell()
-
-
-def _attempt(target: str, error: SwarmtuiError) -> Attempt:
-    reason = error.reason if isinstance(error, LinkError) else Reason.UNREACHABLE
-    return Attempt(target, time.time(), error.what, error.next_step, reason)

@@ -127,18 +127,27 @@ MISTAKES = [
     (f"{PROD}[clusters.'a b']\nmanagers = ['ssh://b']\n", 3, "clusters.a b", "no name for a cluster"),
     (f"{PROD}[clusters.-x]\nmanagers = ['ssh://b']\n", 3, "clusters.-x", "no name for a cluster"),
     ("[clusters]\nprod = { managers = ['ssh://a'], colour = 'red' }\n", 2, "clusters.prod.colour", "unknown key"),
-    ("\nclusters.prod.managers = ['ssh://a']\nclusters.prod.colour = 'red'\n", 3, "clusters.prod.colour", "unknown key"),
+    (
+        "\nclusters.prod.managers = ['ssh://a']\nclusters.prod.colour = 'red'\n",
+        3,
+        "clusters.prod.colour",
+        "unknown key",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("text", "line", "place", "what"), MISTAKES, ids=[f"{m[2]}-{i}" for i, m in enumerate(MISTAKES)])
+@pytest.mark.parametrize(
+    ("text", "line", "place", "what"), MISTAKES, ids=[f"{m[2]}-{i}" for i, m in enumerate(MISTAKES)]
+)
 def test_mistakes_are_told_with_file_line_and_key(file: Path, text: str, line: int, place: str, what: str) -> None:
     said = error(file, text)
     assert f"{file}, line {line}, {place}: " in said
     assert what in said
 
 
-@pytest.mark.parametrize("name", ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal"])
+@pytest.mark.parametrize(
+    "name", ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal"]
+)
 def test_no_cluster_is_called_like_a_subcommand(file: Path, name: str) -> None:
     said = error(file, f'{PROD}[clusters.{name}]\nmanagers = ["ssh://b"]\n')
     assert f"line 3, clusters.{name}: " in said and "subcommand" in said

@@ -105,7 +105,9 @@ def test_a_kind_with_nothing_behind_it_is_refused(text: str) -> None:
         opened(text, configured(prod=PROD))
 
 
-@pytest.mark.parametrize("text", ["tcp://10.0.0.1:2375", "http://x", "ftp://x", "ssh://", "unix://relative", "cluster://prod"])
+@pytest.mark.parametrize(
+    "text", ["tcp://10.0.0.1:2375", "http://x", "ftp://x", "ssh://", "unix://relative", "cluster://prod"]
+)
 def test_other_addresses_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         opened(text, configured(prod=PROD))

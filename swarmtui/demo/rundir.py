@@ -10,6 +10,9 @@ from pathlib import Path
 
 from swarmtui.errors import SwarmtuiError
 
+_LONGEST = 68
+"""A longer path leaves no room for the name of a socket, which must stay below 104 bytes (108 on Linux)."""
+
 
 def _start_of(pid: int) -> str | None:
     """When a process began, in the kernel's own count; None when there is no such process."""
@@ -37,7 +40,10 @@ def base_folder() -> Path:
     Raises:
         SwarmtuiError: somebody else owns that name.
     """
-    base = Path(tempfile.gettempdir()) / f"swarmtui-demo-{os.getuid()}"
+    name = f"swarmtui-demo-{os.getuid()}"
+    base = Path(tempfile.gettempdir()) / name
+    if len(str(base)) > _LONGEST:
+        base = Path("/tmp") / name
     base.mkdir(mode=0o700, exist_ok=True)
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

@@ -64,6 +64,8 @@ class Demo:
             raise UsageError(f"There is no scenario {scenario!r}.", f"Choose one of: {', '.join(SCENARIOS)}.")
         self.world = World(seed, speed)
         self.scenario.build(self.world, Size(nodes, tasks))
+        for host in self.world.hosts.values():
+            host.events.past.clear()
         self.drill = Drill(self.scenario, self.world)
         self.folder = Path()
         self.ssh_config = Path()

@@ -21,7 +21,7 @@ from swarmtui.errors import EngineError
 from swarmtui.link.events import LAGGED, EventStream
 from swarmtui.link.pool import DaemonPool
 from swarmtui.link.reasons import LinkError, Reason
-from swarmtui.link.refusals import explain, refusal
+from swarmtui.link.refusals import UNREADABLE, explain, refusal
 from swarmtui.link.target import TlsFiles
 from swarmtui.link.transport import CONNECT_SECONDS, TRANSPORT, Http, Reply, causes_of, is_late, last_words, link_error
 from swarmtui.model.swarm import Info
@@ -136,7 +136,7 @@ class Engine:
             return reply.api or None
         try:
             return msgspec.json.decode(reply.body, type=_Version).api
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise LinkError(Reason.NOT_DOCKER, self.where) from error
 
     # -- calls ---------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Engine:
         body = await self.get("/info")
         try:
             return msgspec.json.decode(body, type=Info)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise LinkError(Reason.NOT_DOCKER, self.where, because=one_line(str(error))) from error
 
     async def _call(

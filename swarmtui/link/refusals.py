@@ -125,6 +125,10 @@ def explain(status: int, message: str) -> tuple[str, str]:
     return (sentence if sentence.endswith((".", "!", "?")) else sentence + "."), ""
 
 
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What the decoder raises for what is no JSON: also for what is no UTF-8, and for what is nested without end."""
+
+
 class _Refusal(msgspec.Struct):
     message: str = ""
 
@@ -133,7 +137,7 @@ def refusal(status: int, body: bytes) -> EngineError:
     """Makes the error out of an engine's answer with a status of 400 or more."""
     try:
         message = msgspec.json.decode(body, type=_Refusal).message
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         # Very old engines, and proxies in front of new ones, answer in plain text or HTML.
         message = body[:300].decode("utf-8", "replace")
     message = one_line(message)

@@ -17,7 +17,7 @@ LOCK = "lock"
 
 
 class SocketFolder:
-    """A 0700 folder. It goes with `remove`, or when the program ends; after a kill -9, when one starts next."""
+    """A 0700 folder. It goes with `remove`, or when the program ends; after a kill -9, with the next `sweep`."""
 
     def __init__(self) -> None:
         self.path = _make()
@@ -35,7 +35,6 @@ class SocketFolder:
 
 
 def _make() -> Path:
-    sweep(Path(tempfile.gettempdir()))
     folder = tempfile.mkdtemp(prefix=PREFIX)
     if len(os.fsencode(folder)) > SOCKET_PATH_MAX - len("/9999.sock"):
         # TMPDIR may be deep.
@@ -57,9 +56,9 @@ def _drop(folder: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def sweep(base: Path) -> None:
+def sweep() -> None:
     """Removes our folders that no process holds any more."""
-    for folder in base.glob(f"{PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:

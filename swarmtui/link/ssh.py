@@ -13,7 +13,7 @@ import asyncssh
 from swarmtui.link.dialing import Dialer
 from swarmtui.link.person import Nobody, PasswordPerson, Person
 from swarmtui.link.reasons import LinkError, Reason
-from swarmtui.link.sockets import SocketFolder
+from swarmtui.link.sockets import SocketFolder, sweep
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.stdio import StdioForward
 from swarmtui.link.target import SshTarget
@@ -144,8 +144,13 @@ class SshHost:
         Whether the host has such a socket, and lets us use it, shows only when somebody connects.
         """
         path = await self._new_socket()
+        listening = asyncio.ensure_future(self._connection.forward_local_path(str(path), remote_path))
         try:
-            await self._connection.forward_local_path(str(path), remote_path)
+            await asyncio.shield(listening)
+        except asyncio.CancelledError:
+            # Cancelled in the middle, it would leave its socket open; it only takes one more turn of the loop.
+            (await listening).close()
+            raise
         except (asyncssh.Error, OSError) as error:
             raise self._lost(error) from error
         return path
@@ -159,7 +164,8 @@ class SshHost:
 
     async def _new_socket(self) -> Path:
         if self._folder is None:
-            self._folder = await asyncio.to_thread(SocketFolder)
+            await asyncio.to_thread(sweep)
+            self._folder = self._folder or SocketFolder()
         return self._folder.new()
 
     async def probe_socket(self, remote_path: str) -> bool:

@@ -37,8 +37,14 @@ class StdioForward:
     async def start(cls, connection: asyncssh.SSHClientConnection, command: str, path: Path) -> StdioForward:
         """Begins to listen on a path."""
         forward = cls(connection, command)
-        forward._server = await asyncio.start_unix_server(forward._serve, str(path))
-        path.chmod(0o600)
+        # In two steps: cancelled in the middle of one, it would leave its socket open.
+        forward._server = await asyncio.start_unix_server(forward._serve, str(path), start_serving=False)
+        try:
+            path.chmod(0o600)
+            await forward._server.start_serving()
+        except BaseException:
+            forward._server.close()
+            raise
         return forward
 
     async def close(self) -> None:

@@ -23,6 +23,7 @@ class Draft:
         self.warnings: list[str] = []
         self.rules: list[Rule] = []
         self.idle: list[str] = []
+        self.leaving: list[str] = []
         self._before = self.raft = Quorum(facts.voters, facts.reachable)
         if not self.raft.held:
             raise RefusedError(
@@ -68,7 +69,7 @@ class Draft:
                 WaitReplaced(
                     id=self.key(node, "replaced"),
                     title="Wait for the replacements",
-                    why="Swarm does not wait for what a drain moved; this does, so that you know the services are whole.",
+                    why="Swarm does not wait for what a drain moved; this does: then the services are whole.",
                     skippable=True,
                     node_id=node.id,
                     name=self.name(node),
@@ -125,6 +126,7 @@ class Draft:
     def leave_raft(self, node: Node, spec: NodeSpec) -> NodeSpec:
         """Steps that demote a manager; judges what that does to the quorum. Returns its Spec afterwards."""
         name = self.name(node)
+        self.leaving.append(node.id)
         if self.raft.voters == 1 and node.is_voter:
             raise RefusedError(
                 f"{name} is the last manager of the Swarm: demoting it would end the Swarm.",

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from swarmtui.errors import EngineError
 from swarmtui.link.reasons import LinkError
-from swarmtui.model.swarm import Node, NodeSpec, Snapshot
+from swarmtui.model.swarm import Node, NodeSpec, Role, Snapshot
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.session import Session
 
@@ -71,6 +71,9 @@ class UpdateNode(NodeStep):
         return f"{self.name} already is {_told(self.expected, self.wanted)}." if _same(node.spec, self.wanted) else ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        if self.expected.role != self.wanted.role == Role.WORKER:
+            # A fail-over since the plan began may have led to this very manager, which cannot confirm its own demotion.
+            await session.move_away_from(self.node_id)
         for attempt in range(OUT_OF_SEQUENCE_TRIES):
             node, body = await session.node(self.node_id)
             if not _same(node.spec, self.expected):
@@ -91,7 +94,7 @@ class UpdateNode(NodeStep):
             await asyncio.sleep(POLL_SECONDS)
 
     def _changed(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """The engine's own Spec with only that changed which shall be: what we do not know, or made harmless, survives."""
+        """The engine's own Spec with only that changed which shall be; what we do not know of it survives."""
         if self.wanted.availability != self.expected.availability:
             spec["Availability"] = self.wanted.availability
         if self.wanted.role != self.expected.role:

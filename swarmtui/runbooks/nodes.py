@@ -76,6 +76,7 @@ class NodeRunbook(Runbook):
                 [str(rule) for rule in draft.rules],
                 draft.warnings,
             ),
+            leaving=tuple(draft.leaving),
             nothing="" if changed else f"Nothing to do: {'; '.join(draft.idle)}.",
         )
 

@@ -150,6 +150,7 @@ class Plan:
         notes: things to know that are no warning.
         warnings: things that may hurt; shown, not enforced.
         rules: safety rules it breaks.
+        leaving: ids of managers that will be none: the connection must not depend on them.
         nothing: why nothing is to be done; "" when there are steps.
     """
 
@@ -167,6 +168,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     binding: str = ""
+    leaving: tuple[str, ...] = ()
     nothing: str = ""
 
     @property

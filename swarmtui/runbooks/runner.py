@@ -148,7 +148,8 @@ class Runner:
         else:
             self._writer.write("resume")
         try:
-            outcome = await self._run_steps()
+            with self._session.avoiding(self._plan.leaving):
+                outcome = await self._run_steps()
         except asyncio.CancelledError:
             self._writer.write("end", outcome="stopped", detail="cut off while a step was under way")
             raise

@@ -21,7 +21,7 @@ class KeyBar(Widget):
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda screen: self.renew())
-        self.call_after_refresh(self.renew)
+        self.renew()
 
     def on_resize(self, event: Resize) -> None:
         self.renew()

@@ -9,6 +9,7 @@ from textual.widgets import Static
 from swarmtui.ui.panes import nodes, services
 from swarmtui.ui.table import Table
 
+FIRST = "nodes"
 WIDE_COLUMNS = 150
 WIDE_ROWS = 36
 
@@ -23,7 +24,8 @@ class Pane(Vertical):
     """
 
     def __init__(self, name: str, title: str) -> None:
-        super().__init__(id=f"pane-{name}", name=name)
+        # The pane that is shown first has its class from the start: a change of class restyles all it contains.
+        super().__init__(id=f"pane-{name}", name=name, classes="shown" if name == FIRST else "")
         self.pane_title = title
 
     def compose(self) -> ComposeResult:

@@ -18,7 +18,7 @@ from swarmtui.ui.derive import Derived
 from swarmtui.ui.header import Header
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.keys import CHANGE, LOOK
-from swarmtui.ui.layout import WIDE_COLUMNS, WIDE_ROWS, EmptyPane, Pane, TablePane, make_panes
+from swarmtui.ui.layout import FIRST, WIDE_COLUMNS, WIDE_ROWS, EmptyPane, Pane, TablePane, make_panes
 from swarmtui.ui.table import Table
 
 if TYPE_CHECKING:
@@ -50,20 +50,30 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.header = Header(cluster, production=production, read_only=read_only)
         self.panes = make_panes()
-        self._current = "nodes"
+        self._current = FIRST
+        self._derived: tuple[Derived, bool] | None = None
         self._zoomed = False
         self._asking = ""
         self._filters: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
+        # Only what the first paint needs; the rest is mounted when it is asked for, or once there is time.
         yield self.header
         with Grid(id="panes"):
-            yield from self.panes
-        yield Input(id="line", compact=True)
+            yield self.pane(FIRST)
         yield KeyBar()
 
-    def on_mount(self) -> None:
-        self._arrange()
+    def _mount_rest(self) -> None:
+        """Mounts the other panes and the line, unless they are."""
+        grid = self.query_one("#panes", Grid)
+        if len(grid.children) < len(self.panes):
+            grid.mount(*(pane for pane in self.panes if not pane.is_attached))
+            self.mount(Input(id="line", compact=True), after=grid)
+            self.call_after_refresh(self._show_again)
+
+    def _show_again(self) -> None:
+        if self._derived is not None:
+            self.show(self._derived[0], stale=self._derived[1])
 
     def on_resize(self, event: Resize) -> None:
         self._arrange()
@@ -76,6 +86,8 @@ class MainScreen(Screen[None]):
         return not self._zoomed and self.size.width >= WIDE_COLUMNS and self.size.height >= WIDE_ROWS
 
     def _arrange(self) -> None:
+        if self.wide or self._current != FIRST:
+            self._mount_rest()
         self.set_class(self.wide, "wide")
         for pane in self.panes:
             pane.set_class(self.wide or pane.name == self._current, "shown")
@@ -130,13 +142,15 @@ class MainScreen(Screen[None]):
 
     def show(self, derived: Derived, *, stale: bool) -> None:
         """Shows a newer state of the cluster; only what differs is painted."""
+        if self._derived is None:
+            self.call_after_refresh(self._mount_rest)
+        self._derived = (derived, stale)
         for name, rows in (("nodes", derived.nodes), ("services", derived.services)):
             table = self.table(name)
-            if table is not None:
+            if table is not None and table.is_attached:
                 table.set_rows(rows)
                 table.dim = stale
-        self._title("nodes", len(derived.nodes))
-        self._title("services", len(derived.services))
+                self._title(name, len(rows))
 
     def _title(self, name: str, count: int) -> None:
         table = self.table(name)
@@ -157,6 +171,7 @@ class MainScreen(Screen[None]):
 
     def _ask(self, kind: str, value: str, placeholder: str) -> None:
         self._asking = kind
+        self._mount_rest()
         line = self.query_one("#line", Input)
         line.value = value
         line.placeholder = placeholder

@@ -146,6 +146,11 @@ class Process:
             more = self._read(0.1)
             assert words in self.text or (more and time.monotonic() < end), f"no {words!r} in:\n{self.text}"
 
+    def more(self, seconds: float = SECONDS) -> None:
+        """Waits for more output, which must come."""
+        before = len(self.text)
+        assert self._read(seconds) and len(self.text) > before, f"nothing more after:\n{self.text}"
+
     def type(self, line: str) -> None:
         """Types a line at its terminal."""
         os.write(self._descriptor, f"{line}\n".encode())

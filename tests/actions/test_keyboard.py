@@ -50,7 +50,7 @@ async def test_drain_suspend_activate_and_label(swarm: Lab, truth: Truth, consol
 async def test_promote_demote_and_remove(swarm: Lab, truth: Truth, console: Open) -> None:
     async with console() as driver:
         await driver.nodes().live().header("3/3 managers, survives 1 loss")
-        await driver.nodes().mark(*WORKERS).press("P").dialog("Promote", "wrk1", "wrk2").confirm().until_done()
+        await driver.nodes().mark(*WORKERS).press("P").dialog("Promote wrk1, wrk2").confirm().until_done()
         assert truth.managers() == ["mgr1", "mgr2", "mgr3", "wrk1", "wrk2"]
         assert truth.reachability("wrk1") == truth.reachability("wrk2") == "reachable"
         await driver.nodes().header("5/5 managers, survives 2 losses").shows("wrk1", "Reachable")
@@ -80,7 +80,7 @@ async def test_marked_nodes_are_taken_together_also_those_the_filter_hides(
         await driver.nodes().press("slash", *["backspace"] * 3).type("!mgr2 node=mgr").press("enter")
         await driver.nodes().lacks("mgr2", *WORKERS).contains("mgr1", "mgr3").mark_is(2)
         await driver.nodes().select("mgr3").press("space").mark_is(3)
-        await driver.nodes().press("D").dialog("Drain", "mgr3", *WORKERS).confirm().until_done()
+        await driver.nodes().press("D").dialog("Drain mgr3, wrk1, wrk2").confirm().until_done()
         assert [name for name in truth.names() if truth.availability(name) == "drain"] == ["mgr3", *WORKERS]
 
         await driver.nodes().press("escape").contains("mgr2", *WORKERS).press("backslash")

@@ -12,6 +12,9 @@ from tests.lab.machine import wait_for
 
 pytestmark = pytest.mark.lab
 
+CLOSED = ("DenyUsers root", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
+"""An sshd that lets nobody of ours in, and leaves nothing to ask a person."""
+
 
 async def test_a_run_goes_on_when_its_screen_is_left(lab: Lab, truth: Truth, console: Open) -> None:
     truth.service("slow", 2, on=("wrk1", "wrk2"), grace=4)
@@ -31,7 +34,7 @@ async def test_a_run_goes_on_when_its_screen_is_left(lab: Lab, truth: Truth, con
 
 
 async def test_a_failed_step_is_retried_when_its_cause_is_mended(lab: Lab, truth: Truth, console: Open) -> None:
-    lab["wrk1"].sshd("DenyUsers root")
+    lab["wrk1"].sshd(*CLOSED)
     async with console() as driver:
         await driver.nodes().live().select("wrk1").press("X").confirm("wrk1")
         await driver.here().until_failed("wrk1 cannot be told to leave", "does not let root in")
@@ -46,7 +49,7 @@ async def test_a_failed_step_is_retried_when_its_cause_is_mended(lab: Lab, truth
 async def test_a_failed_step_is_skipped_with_a_reason_which_is_kept(
     lab: Lab, cli: Cli, truth: Truth, console: Open
 ) -> None:
-    lab["wrk1"].sshd("DenyUsers root")
+    lab["wrk1"].sshd(*CLOSED)
     async with console() as driver:
         await driver.nodes().live().select("wrk1").press("X").confirm("wrk1")
         await driver.here().until_failed("wrk1 cannot be told to leave")

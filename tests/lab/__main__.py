@@ -10,7 +10,7 @@ import time
 
 from tests.lab import base, state
 from tests.lab.lab import Lab, fill_template
-from tests.lab.machine import LabError, remove_tree
+from tests.lab.machine import STATE, LabError, remove_tree
 from tests.lab.why import why_no_lab
 
 
@@ -59,7 +59,7 @@ def _bases() -> int:
 def _sweep() -> int:
     swept = state.sweep()
     print(f"Labs left behind and taken down: {', '.join(f'10.77.{n}.0/24' for n in swept) or 'none'}.")
-    if not list(state.STATE.glob("*")):  # a running lab of another checkout may stand on an old tree
+    if not list(STATE.glob("*")):  # a running lab of another checkout may stand on an old tree
         for tree in base.old_trees():
             remove_tree(tree)
             print(f"Removed the base tree of an old recipe: {tree}.")
@@ -72,8 +72,8 @@ def _play(asked: argparse.Namespace) -> int:
         if not asked.no_swarm:
             lab.swarm(autolock=asked.autolock)
         first = lab.hosts[0]
-        print(f"{len(lab.hosts)} hosts are up ({time.monotonic() - started:.1f} s). Users: root, op (docker group,")
-        print("sudo), nodocker.\n")
+        print(f"{len(lab.hosts)} hosts are up ({time.monotonic() - started:.1f} s).")
+        print("Users: root, op (docker group, sudo), nodocker.\n")
         for host in lab.hosts:
             print(f"  {host.name:6} {host.address}")
         if asked.autolock and not asked.no_swarm:
@@ -83,8 +83,8 @@ def _play(asked: argparse.Namespace) -> int:
         print(f"\nConsole:  HOME={home} {swarmtui} {first.target}")
         print(f"A shell:  ssh -F {home}/.ssh/config {first.name}")
         print(f"Docker:   {path} DOCKER_HOST={first.target} docker node ls")
-        print("\nCtrl-C ends it and takes everything down.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            print("\nCtrl-C ends it and takes everything down.", flush=True)
             while True:
                 time.sleep(3600)
         print("Taking the lab down.", flush=True)

@@ -88,6 +88,10 @@ class Base:
         return self.path / "docker"
 
 
+class NoBase(LabError):
+    """A base tree could not be made: no mirror, not the packages, no debootstrap."""
+
+
 def recipe(release: str) -> str:
     """A hash of all that goes into a tree; another recipe makes another tree."""
     parts = [VERSION, release, PACKAGES, EXTRA[release], FILES, COMMANDS]
@@ -114,7 +118,7 @@ def ensure(release: str, fill: Callable[[Base], None], say: Callable[[str], None
         say: told what takes long.
 
     Raises:
-        LabError: no mirror has this release or its packages, or the machine cannot run debootstrap.
+        NoBase: no mirror has this release or its packages, or the machine cannot run debootstrap.
     """
     final = place(release)
     if final.is_dir():
@@ -151,7 +155,7 @@ def old_trees() -> list[Path]:
 def _debootstrap(base: Base) -> None:
     found = mirrors.mirrors()
     if not found:
-        raise LabError("this machine's apt sources name no Debian mirror, so the lab has nothing to build hosts from")
+        raise NoBase("this machine's apt sources name no Debian mirror, so the lab has nothing to build hosts from")
     problems = []
     # Namespaces of its own: its mounts and processes are gone with it, however it ends.
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
@@ -169,7 +173,7 @@ def _debootstrap(base: Base) -> None:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line[:2] in ("E:", "W:")]
         problems.append("; ".join(lines[-3:]) or f"debootstrap ended with {done.returncode}")
         remove_tree(base.tree)
-    raise LabError(f"no mirror of this machine's apt sources gives {base.release}: {' | '.join(problems)}")
+    raise NoBase(f"no mirror of this machine's apt sources gives {base.release}: {' | '.join(problems)}")
 
 
 def _customise(base: Base) -> None:

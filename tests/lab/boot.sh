@@ -1,4 +1,4 @@
-# Boots one host of the lab; runs in a mount namespace of its own. Started by host.py.
+# Boots one host of the lab; runs in a mount namespace of its own. Started by nspawn.py.
 set -u
 # Arguments: number of control groups, the groups, overlay options, root, disk image or "", docker folder, nspawn ...
 n=$1; shift

@@ -36,7 +36,9 @@ ps -eo pid=,ppid=,comm=,cgroup= | awk '
   /ssh\.service/ {{ ours[$1] }}
   END {{ for (p in ours) {{ q = p; while (q > 1 && name[q] !~ /^sshd/) q = parent[q]; if (q <= 1) print p }} }}
 ' | xargs -r kill -9 2>/dev/null
-for u in $(cd /run/systemd/transient 2>/dev/null && ls | grep -v -e ^session- -e ^user -e ^docker-); do systemctl stop "$u"; done
+for unit in $(cd /run/systemd/transient 2>/dev/null && ls | grep -v -e ^session- -e ^user -e ^docker-); do
+  systemctl stop "$unit"
+done
 awk '$1 == "lab-full" {{ print $2 }}' /proc/mounts | xargs -r -n 1 umount -l
 for chain in INPUT OUTPUT; do
   ! iptables -S $chain 2>/dev/null | grep -q '^-A' || iptables -F $chain
@@ -170,10 +172,10 @@ def _swarm(lab: Lab, memory: Memory) -> None:
         wanted = {"Role": role, "Availability": "active", "Labels": {}}
         spec = node["Spec"]
         if {"Labels": {}, **spec} != {**wanted, **({"Name": spec["Name"]} if "Name" in spec else {})}:
-            if spec["Role"] == "manager" != role:
-                raise NewMachinesNeeded(f"{name} was promoted")
+            if spec["Role"] != role:  # the way back takes longer than new machines do
+                raise NewMachinesNeeded(f"{name} is a {spec['Role']}")
             first.api("POST", f"/nodes/{node['ID']}/update?version={node['Version']['Index']}", wanted)
-    wait_for(f"the Swarm is calm ({'; '.join(unready(lab))})", lambda: not unready(lab), 8, every=0.1)
+    wait_for(f"the Swarm is calm ({'; '.join(unready(lab))})", lambda: not unready(lab), 15, every=0.1)
 
 
 def _empty(host: Host) -> None:

@@ -10,15 +10,22 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.lab.lab import Lab
+from tests.lab import base
+from tests.lab.lab import Lab, fill_template
 from tests.lab.why import lab_must_run, why_no_lab
 
 MakeLab = Callable[..., Lab]
 
 
 def demand_lab(engine: str) -> None:
-    """Skip the test (or, under CI, fail it) if the lab cannot run here."""
-    if reason := why_no_lab(engine):
+    """Skip the test (or, under CI, fail it) if the lab cannot run here; makes the base tree if it is not there."""
+    reason = why_no_lab(engine)
+    if reason is None:
+        try:
+            base.ensure(base.release_for(engine), fill_template)
+        except base.NoBase as error:
+            reason = str(error)
+    if reason:
         if lab_must_run():
             pytest.fail(f"CI is set, so the lab must run: {reason}", pytrace=False)
         pytest.skip(reason)

@@ -20,7 +20,7 @@ from tests.lab.calm import Memory, NewMachinesNeeded, calm_down, remember, unrea
 from tests.lab.disks import Saved, restore, save
 from tests.lab.host import Host
 from tests.lab.limits import lower_limits, raise_limits
-from tests.lab.machine import LabError, copy_tree, remove_tree, run, unbroken, wait_for, which
+from tests.lab.machine import STATE, LabError, copy_tree, remove_tree, run, unbroken, wait_for, which
 from tests.lab.network import Network
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Lab:
 
     @property
     def folder(self) -> Path:
-        return state.STATE / str(self.number)
+        return STATE / str(self.number)
 
     @property
     def home(self) -> Path:
@@ -140,6 +140,7 @@ class Lab:
             sessions = [host.session for host in self.hosts]
             state.Record(
                 owner=os.getpid(),
+                boot=state.boot_id(),
                 interface=self.network.interface,
                 namespaces=self.network.names([host.name for host in self.hosts]),
                 sessions=[(session.pid, session.started) for session in sessions if session],

@@ -164,6 +164,7 @@ def empty_cgroups(groups: Sequence[Path], timeout: float = 10) -> None:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        _thaw(groups)
         if time.monotonic() > end:
             raise LabError(f"processes {sorted(pids)} do not end after kill -9")
         time.sleep(0.02)
@@ -176,6 +177,15 @@ def empty_cgroups(groups: Sequence[Path], timeout: float = 10) -> None:
                 if time.monotonic() > end:
                     raise LabError(f"{group} does not go: {error}") from error
                 time.sleep(0.02)
+
+
+def _thaw(groups: Sequence[Path]) -> None:
+    """On cgroup v1 a frozen process does not even die of kill -9 (paused containers are frozen too)."""
+    for group in groups:
+        for folder, _, files in os.walk(group):
+            if "freezer.state" in files:
+                with contextlib.suppress(OSError):
+                    Path(folder, "freezer.state").write_text("THAWED")
 
 
 # --- folders ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import count
@@ -23,6 +24,8 @@ class Record:
     """Everything a lab made outside its own folder, by id.
 
     Attributes:
+        owner: process id of the run, for people who look.
+        boot: id of the machine's boot; after another boot nothing but the folder is left.
         sessions: session leaders of the hosts' processes, [pid, start time].
         cgroups: control groups, absolute paths.
         namespaces: names of network namespaces.
@@ -30,6 +33,7 @@ class Record:
     """
 
     owner: int
+    boot: str
     interface: str = ""
     namespaces: list[str] = field(default_factory=list)
     sessions: list[tuple[int, int]] = field(default_factory=list)
@@ -43,12 +47,19 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> Record:
-        values = json.loads((folder / "state.json").read_text())
-        values["sessions"] = [(pid, started) for pid, started in values["sessions"]]
-        return cls(**values)
+        try:
+            values = json.loads((folder / "state.json").read_text())
+            values["sessions"] = [(pid, started) for pid, started in values["sessions"]]
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise LabError(
+                f"{folder}/state.json is not this version's ({error}): take that lab down by hand"
+            ) from error
 
     def take_down(self) -> None:
         """End and remove all that is recorded. What is gone already is no error."""
+        if self.boot != boot_id():
+            return
         for pid, started in self.sessions:
             kill_group(Process(pid, started))
         empty_cgroups([Path(group) for group in self.cgroups])
@@ -94,8 +105,16 @@ def claim() -> Claim:
     raise LabError("every subnet 10.77.1.0/24 to 10.77.249.0/24 is in use; is a lab left behind? (--sweep)")
 
 
+def boot_id() -> str:
+    """The id of this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def sweep() -> list[int]:
-    """Take down every lab whose owner is dead; returns their numbers. Labs of living owners are left alone."""
+    """Take down every lab whose owner is dead; returns their numbers. Labs of living owners are left alone.
+
+    One that cannot be taken down is named on stderr and stays: it is no reason to start no other.
+    """
     return list(_left_behind())
 
 
@@ -109,6 +128,8 @@ def _left_behind() -> Iterator[int]:
                     Record.load(folder).take_down()
                 remove_tree(folder)
                 yield found.number
+        except LabError as error:
+            print(f"A lab that was left behind (10.77.{found.number}.0/24) stays: {error}", file=sys.stderr)
         finally:
             found.release()
 

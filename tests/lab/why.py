@@ -52,7 +52,7 @@ def why_no_lab(engine: str = "20.10") -> str | None:
                 "-t",
                 "tmpfs",
                 "none",
-                "/mnt",
+                "/tmp",
             ],
             timeout=10,
         )

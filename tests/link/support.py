@@ -192,6 +192,7 @@ class FakeHost:
     ran: list[str] = field(default_factory=list)
     _acceptor: asyncssh.SSHAcceptor | None = None
     _connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def start(self) -> FakeHost:
         host = self
@@ -223,7 +224,7 @@ class FakeHost:
             def unix_connection_requested(self, dest_path: str) -> Any:
                 if host.socket is None or dest_path != "/var/run/docker.sock":
                     return False
-                return self.conn.forward_unix_connection(str(host.socket))
+                return host._forward
 
             def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
                 return host.tcp
@@ -233,6 +234,22 @@ class FakeHost:
         )
         self.port = self._acceptor.get_port()
         return self
+
+    async def _forward(self, reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+        task = asyncio.current_task()
+        assert task is not None and self.socket is not None
+        self._tasks.add(task)
+        try:
+            engine_reader, engine_writer = await asyncio.open_unix_connection(str(self.socket))
+            try:
+                await relay(reader, engine_writer, engine_reader, writer)
+            finally:
+                engine_writer.transport.abort()
+        except (OSError, asyncssh.Error):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         command = process.command or ""
@@ -247,6 +264,9 @@ class FakeHost:
         process.exit(code)
 
     async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._acceptor is not None:
             self._acceptor.close()
         for connection in self._connections:
@@ -260,22 +280,30 @@ class FakeHost:
         return f"[{name}]:{self.port} {self.key.export_public_key().decode().strip()}\n"
 
 
+async def relay(reader: Any, to_engine: Any, from_engine: Any, writer: Any) -> None:
+    """Copies both ways until the engine, or the client, has ended."""
+
+    async def copy(source: Any, sink: Any) -> None:
+        while chunk := await source.read(65_536):
+            sink.write(chunk)
+            await sink.drain()
+
+    tasks = [asyncio.ensure_future(copy(reader, to_engine)), asyncio.ensure_future(copy(from_engine, writer))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def dial_stdio(path: Path, process: asyncssh.SSHServerProcess[bytes]) -> int:
     """What `docker system dial-stdio` does."""
     reader, writer = await asyncio.open_unix_connection(str(path))
-
-    async def up() -> None:
-        while chunk := await process.stdin.read(65_536):
-            writer.write(chunk)
-        writer.write_eof()
-
-    task = asyncio.ensure_future(up())
     try:
-        while chunk := await reader.read(65_536):
-            process.stdout.write(chunk)
+        await relay(process.stdin, writer, reader, process.stdout)
     finally:
-        task.cancel()
-        writer.close()
+        writer.transport.abort()
     return 0
 
 

@@ -103,7 +103,7 @@ def test_fields_that_old_engines_leave_out_or_null_have_defaults_and_new_ones_ar
     assert Collection("services", Service)(body(service))["s"].replicas is None
 
 
-# -- identity: everything above repaints only what is another object ---------------------------------------------------
+# -- identity: everything above repaints only what is another object -------------------------------------------------
 
 
 def test_an_answer_that_did_not_change_is_the_very_same_mapping() -> None:
@@ -143,7 +143,7 @@ def test_a_broken_answer_in_between_changes_nothing() -> None:
     assert decode(body(ONE, TWO)) is first
 
 
-# -- what is no such answer ----------------------------------------------------------------------------------------
+# -- what is no such answer ------------------------------------------------------------------------------------------
 
 BROKEN = {
     "empty": b"",
@@ -188,7 +188,7 @@ def test_a_single_object_is_read() -> None:
     assert (info.name, info.swarm.node_id, info.swarm.cluster and info.swarm.cluster.id) == ("mgr1", "n1", "c1")
 
 
-# -- hostile strings ---------------------------------------------------------------------------------------------------
+# -- hostile strings -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

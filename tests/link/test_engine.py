@@ -114,6 +114,14 @@ async def test_a_connection_that_was_closed_meanwhile_is_opened_again_for_readin
     assert [request.method for request in engine.requests if request.path.endswith("/once")] == ["GET", "GET", "POST"]
 
 
+async def test_answers_about_itself_that_cannot_be_read(client: Engine, engine: FakeEngine) -> None:
+    for body in (b"[]", b"null", b"\xff", b'{"Name":"\xff"}', b'{"x":' * 100_000, b'{"Swarm":7}', b""):
+        engine.routes["GET", "/info"] = (200, body)
+        with pytest.raises(LinkError) as caught:
+            await client.info()
+        assert caught.value.reason is Reason.NOT_DOCKER
+
+
 async def test_an_engine_that_is_gone(client: Engine, engine: FakeEngine, tmp_path: Path) -> None:
     await engine.stop()
     with pytest.raises(LinkError) as caught:
@@ -153,6 +161,8 @@ async def test_closing_ends_calls_under_way(client: Engine, engine: FakeEngine) 
         ((200, {"hello": "world"}), Reason.NOT_DOCKER),
         ((404, b"not here"), Reason.NOT_DOCKER),
         ((302, b""), Reason.NOT_DOCKER),
+        ((200, b'{"ApiVersion":"\xff"}'), Reason.NOT_DOCKER),
+        ((200, b'{"x":' * 100_000), Reason.NOT_DOCKER),
         ((200, {"ApiVersion": "1.23"}), Reason.API_TOO_OLD),
         ((200, {"ApiVersion": "1.9"}), Reason.API_TOO_OLD),
         ((403, {"message": "access denied"}), Reason.AUTH_FAILED),

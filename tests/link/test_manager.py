@@ -12,7 +12,7 @@ import pytest
 from swarmtui.link.manager import Manager
 from swarmtui.link.person import Nobody
 from swarmtui.link.reasons import LinkError, Reason
-from swarmtui.link.sockets import SocketFolder
+from swarmtui.link.sockets import SocketFolder, sweep
 from swarmtui.link.target import SocketTarget
 from tests.link.support import FakeEngine, FakeHost, dial_stdio, settings
 
@@ -203,7 +203,7 @@ def test_what_a_killed_program_leaves_is_swept(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     script = (
         "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
-        "from swarmtui.link.sockets import SocketFolder\n"
+        "from swarmtui.link.sockets import SocketFolder, sweep\n"
         "folder = SocketFolder(); folder.new().touch(); print(folder.path, flush=True); sys.stdin.read()\n"
     )
 
@@ -218,6 +218,7 @@ def test_what_a_killed_program_leaves_is_swept(tmp_path: Path, monkeypatch: pyte
     killed.kill()
     killed.communicate()
     assert gone.exists()
+    sweep()
     folder = SocketFolder()
     assert not gone.exists() and kept.exists() and (tmp_path / "swarmtui-link-other").exists()
     assert folder.new().parent == folder.path and len(str(folder.new())) <= 107

@@ -180,6 +180,8 @@ def test_other_refusals_keep_the_engines_words() -> None:
         (b"plain text\n", "plain text"),
         (b"<html>\xff</html>", "<html>\ufffd</html>"),
         (b'{"message":5}', '{"message":5}'),
+        (b'{"message":"\xff"}', '{"message":"\ufffd"}'),
+        (b'{"x":' * 100_000, ('{"x":' * 60)),
         (b'{"other":1}', ""),
         (b"", ""),
         (b"x" * 10_000, "x" * 300),

@@ -13,7 +13,9 @@ states = st.dictionaries(st.sampled_from("abcdef"), values)
 
 
 @given(states, states)
-def test_a_difference_turns_the_old_state_into_the_new(old: dict[str, list[object]], new: dict[str, list[object]]) -> None:
+def test_a_difference_turns_the_old_state_into_the_new(
+    old: dict[str, list[object]], new: dict[str, list[object]]
+) -> None:
     changes = diff(old, new)
     built = {key: value for key, value in old.items() if key not in changes.removed}
     assert built | changes.updated | changes.added == new

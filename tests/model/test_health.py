@@ -1,4 +1,4 @@
-"""Every finding: when it is made, when it is not, and under which id. The ids are an interface: monitoring keys on them."""
+"""Every finding: when it is made, when it is not, and under which id. Monitoring keys on the ids: they never change."""
 
 from __future__ import annotations
 
@@ -64,7 +64,12 @@ Cluster = Callable[[], Snapshot | list[b.Json]]
 
 CASES: list[tuple[str, Severity, Cluster, Cluster]] = [
     ("quorum-lost", CRITICAL, lambda: managers(3, unreachable=2), lambda: managers(3, unreachable=1)),
-    ("quorum-lost", CRITICAL, lambda: with_error("rpc error: The swarm does not have a leader."), lambda: with_error("")),
+    (
+        "quorum-lost",
+        CRITICAL,
+        lambda: with_error("rpc error: The swarm does not have a leader."),
+        lambda: with_error(""),
+    ),
     (
         "quorum-lost",
         CRITICAL,
@@ -255,6 +260,12 @@ def test_the_zone_label_is_the_configured_one() -> None:
 
 def test_the_certificate_of_a_node_that_is_gone_is_nobodys_business() -> None:
     assert "certificate-expiring" not in found(b.snapshot(managers(3), certificates={"gone": NOW}))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_managers_have_their_own_warning_and_hang_on_nothing_more(count: int) -> None:
+    spoken = found(managers(count))
+    assert "no-slack" not in spoken and max(f.severity for of in spoken.values() for f in of) is WARNING
 
 
 def test_under_ucp_nobody_is_told_to_drain_managers() -> None:

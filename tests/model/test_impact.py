@@ -15,7 +15,9 @@ def drain(now: Snapshot, *nodes: b.Json) -> Impact:
     return impact_of(now, {n["ID"]: with_availability(now.nodes[n["ID"]], Availability.DRAIN) for n in nodes})
 
 
-def drain_first(nodes: list[b.Json], services: Iterable[b.Json], tasks: Iterable[b.Json]) -> Mapping[str, ServiceImpact]:
+def drain_first(
+    nodes: list[b.Json], services: Iterable[b.Json], tasks: Iterable[b.Json]
+) -> Mapping[str, ServiceImpact]:
     """Drains the first node; what happens, by service."""
     return by_name(drain(b.snapshot(nodes, services, tasks), nodes[0]))
 
@@ -49,6 +51,15 @@ def test_a_replica_moves_to_the_node_with_room_and_the_service_goes_on() -> None
     assert (found.moving, found.stuck, found.leaving) == (1, 0, 0)
     assert found.targets == (("three", 1),)  # spread: the node without a replica comes first
     assert (found.running_before, found.to_zero, found.blinks) == (2, False, False)
+
+
+def test_the_node_with_fewest_of_the_service_comes_before_the_one_with_fewest_tasks() -> None:
+    of, other = b.service("api", replicas=2), b.service("other", replicas=3)
+    busy = [b.task(other, THREE, slot) for slot in (1, 2, 3)]
+    tasks = [b.task(of, ONE, 1), b.task(of, TWO, 2), *busy]
+    assert drain_first([ONE, TWO, THREE], [of, other], tasks)["api"].targets == (("three", 1),)
+    alone = [b.task(of, ONE, 1), *busy]
+    assert drain_first([ONE, TWO, THREE], [of, other], alone)["api"].targets == (("two", 1),)
 
 
 def test_the_only_replica_blinks() -> None:
@@ -179,8 +190,8 @@ def test_what_leaves_a_node_makes_room_nowhere_else() -> None:
 
 
 def test_replacements_follow_what_the_service_says_now_and_not_what_the_old_task_said() -> None:
-    """A change of constraints alone leaves fitting tasks as they are (swarmkit, constraint_enforcer.go); what is started
-    next is made from the service."""
+    """A change of constraints alone leaves fitting tasks as they are (swarmkit, constraint_enforcer.go); what is
+    started next is made from the service."""
     before = b.service("db")
     old_task = b.task(before, ONE)
     now_pinned = b.service("db", constraints=["node.hostname==one"])

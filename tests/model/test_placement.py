@@ -117,8 +117,12 @@ def goes(impact: Impact) -> str:
         pytest.param({"generic": {"gpu": 2}}, {"generic": {"gpu": 2}}, "other", id="discrete resource"),
         pytest.param({"generic": {"gpu": 1}}, {"generic": {"gpu": 2}}, "insufficient resources", id="too few"),
         pytest.param({}, {"generic": {"gpu": 1}}, "insufficient resources", id="none at all"),
-        pytest.param({"generic": {"gpu": ["a", "b"]}}, {"generic": {"gpu": 2}}, "other", id="named resources count one"),
-        pytest.param({"generic": {"gpu": ["a"]}}, {"generic": {"gpu": 2}}, "insufficient resources", id="named, too few"),
+        pytest.param(
+            {"generic": {"gpu": ["a", "b"]}}, {"generic": {"gpu": 2}}, "other", id="named resources count one"
+        ),
+        pytest.param(
+            {"generic": {"gpu": ["a"]}}, {"generic": {"gpu": 2}}, "insufficient resources", id="named, too few"
+        ),
         pytest.param({"generic": {"fpga": 9}}, {"generic": {"gpu": 1}}, "insufficient resources", id="another kind"),
         pytest.param({"labels": {"ssd": "yes"}}, {"constraints": ["node.labels.ssd==yes"]}, "other", id="label"),
         pytest.param({}, {"constraints": ["node.labels.ssd==yes"]}, "constraint node.labels.ssd==yes", id="no label"),
@@ -153,7 +157,9 @@ def test_what_lives_on_a_node_takes_its_room() -> None:
 
 def test_a_running_job_takes_its_room_too() -> None:
     other, batch = b.node("other", cpus=4), b.service("batch", cpus=3, mode="job")
-    assert "insufficient resources" in goes(drained(other, b.service("api", cpus=2), b.task(batch, other), more=(batch,)))
+    assert "insufficient resources" in goes(
+        drained(other, b.service("api", cpus=2), b.task(batch, other), more=(batch,))
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +193,8 @@ def test_reasons_are_counted_over_the_nodes_the_most_common_first() -> None:
     now = b.snapshot([here, *others], [of], [b.task(of, here)])
     impact = impact_of(now, {here["ID"]: with_availability(now.nodes[here["ID"]], Availability.DRAIN)})
     assert impact.services[0].stuck_why == (
-        "no suitable node (not available for new tasks on 2 nodes; constraint node.labels.ssd==yes not satisfied on 2 nodes)"
+        "no suitable node (not available for new tasks on 2 nodes; "
+        "constraint node.labels.ssd==yes not satisfied on 2 nodes)"
     )
 
 

@@ -26,7 +26,8 @@ def test_when_reads_the_times_of_engines(text: str, moment: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0001-01-01T00:00:00Z", "soon", "2024-13-01T00:00:00Z", "2024-05-01T10:00:00.12+", "x.5Z", "1714557600"]
+    "text",
+    ["", "0001-01-01T00:00:00Z", "soon", "2024-13-01T00:00:00Z", "2024-05-01T10:00:00.12+", "x.5Z", "1714557600"],
 )
 def test_when_gives_none_for_what_is_no_time(text: str) -> None:
     assert when(text) is None
@@ -123,7 +124,7 @@ def test_a_task_of_a_job_is_wanted_while_it_runs(mode: str) -> None:
     on, of = b.node("n"), b.service("batch", mode=mode)
     made = next(iter(b.snapshot([on], [of], [b.task(of, on)]).tasks.values()))
     assert made.desired_state == "complete"
-    assert made.is_wanted
+    assert made.is_wanted and made.runs
 
 
 def test_a_snapshot_is_complete_when_all_was_read_and_nothing_failed() -> None:

@@ -37,7 +37,7 @@ def texts_of(value: object) -> list[str]:
 
 nasty = st.text(
     st.one_of(
-        st.sampled_from("\x00\x07\x1b\x7f\x85\x9b\r\n\t\u202e\u200b\ufeff\\\"/bfnrtu0189aA[m]"),
+        st.sampled_from('\x00\x07\x1b\x7f\x85\x9b\r\n\t\u202e\u200b\ufeff\\"/bfnrtu0189aA[m]'),
         st.characters(codec="utf-8"),
     )
 )
@@ -95,7 +95,8 @@ def test_what_is_harmless_comes_through_unchanged(document: object, ascii_only: 
 
 
 @pytest.mark.parametrize(
-    "text", ["größe", "日本語", "שלום", "naïve [bold]markup[/]", "tab\tand\nline", "emoji 🐳", "\\u001b[31m", 'q"uote\\']
+    "text",
+    ["größe", "日本語", "שלום", "naïve [bold]markup[/]", "tab\tand\nline", "emoji 🐳", "\\u001b[31m", 'q"uote\\'],
 )
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_ordinary_text_of_the_world_is_left_alone(text: str, ascii_only: bool) -> None:

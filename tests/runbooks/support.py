@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -60,6 +61,7 @@ class FakeSession:
         self.deleted: list[tuple[str, Mapping[str, str]]] = []
         self.refusals: list[EngineError] = []
         self.moves: list[str] = []
+        self.avoided: frozenset[str] = frozenset()
         self.waited: list[float] = []
 
     async def refresh(self) -> Snapshot:
@@ -97,6 +99,14 @@ class FakeSession:
         self.deleted.append((path, dict(params or {})))
         self.bodies.pop(path.split("/")[2])
         return b""
+
+    @contextlib.contextmanager
+    def avoiding(self, node_ids: Iterable[str]) -> Iterator[None]:
+        before, self.avoided = self.avoided, self.avoided | frozenset(node_ids)
+        try:
+            yield
+        finally:
+            self.avoided = before
 
     async def move_away_from(self, node_id: str) -> str:
         self.moves.append(node_id)

@@ -22,11 +22,6 @@ from swarmtui.runbooks.render import report
 RUN = "20261121T090203Z-node.drain-3f9a"
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "state" / "journal")
-
-
 def begin(writer: JournalWriter, **changes: Any) -> None:
     given: dict[str, Any] = {
         "runbook": "node.drain",
@@ -62,7 +57,11 @@ def test_a_run_is_read_back_as_it_was_written(journal: Journal) -> None:
         {"voters": 3},
         ["tolerance=mgr2"],
     )
-    assert {name: step.state for name, step in record.steps.items()} == {"drain": "done", "wait": "already", "rm": "failed"}
+    assert {name: step.state for name, step in record.steps.items()} == {
+        "drain": "done",
+        "wait": "already",
+        "rm": "failed",
+    }
     assert record.steps["drain"].before == {"version": 41}
     assert (record.outcome, record.detail, bool(record.started_at), bool(record.ended_at)) == (
         "failed",
@@ -125,7 +124,7 @@ def test_the_new_file_itself_survives_a_crash_of_the_machine(journal: Journal, m
         assert journal.folder.stat().st_ino in folders
 
 
-# -- what a crash leaves ------------------------------------------------------------------------------------------------
+# -- what a crash leaves ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40])
@@ -222,7 +221,7 @@ def test_a_folder_that_must_not_be_written_is_told(journal: Journal, monkeypatch
         pass
 
 
-# -- a full disk -------------------------------------------------------------------------------------------------------
+# -- a full disk -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -278,7 +277,7 @@ def test_a_disk_that_fails_to_sync_is_an_error(journal: Journal, monkeypatch: py
             begin(writer)
 
 
-# -- finding and reporting ---------------------------------------------------------------------------------------------
+# -- finding and reporting -------------------------------------------------------------------------------------------
 
 
 def test_ids_sort_by_time_and_differ() -> None:

@@ -91,7 +91,16 @@ def test_seconds(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("YES", True), ("on", True), ("1", True), ("false", False), ("No", False), ("off", False), ("0", False)],
+    [
+        ("true", True),
+        ("YES", True),
+        ("on", True),
+        ("1", True),
+        ("false", False),
+        ("No", False),
+        ("off", False),
+        ("0", False),
+    ],
 )
 def test_yes_or_no(text: str, value: bool) -> None:
     assert params.yes_or_no(text) is value
@@ -115,9 +124,11 @@ def test_labels(text: str, changes: tuple[tuple[str, str | None], ...]) -> None:
     assert params.labels(text) == changes
 
 
-@pytest.mark.parametrize("text", ["", "zone", "=x", "-", "a b=c", "zone=a,zone=b", "zone=a,zone-", "a=b,", "a=x\ny", "a=\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "zone", "=x", "-", "a b=c", "zone=a,zone=b", "zone=a,zone-", "a=b,", "a=x\ny", "a=\x00"]
+)
 def test_wrong_labels(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):
         params.labels(text)
 
 

@@ -1,4 +1,4 @@
-"""Every cluster of 1 to 9 managers, every number of them reachable, every action on one or two nodes: what the plans say.
+"""Every cluster of 1 to 9 managers, every number of them reachable, every action on one or two nodes.
 
 The judge is the table below, written by hand (procedures.md B6, N2), and a small raft that follows the commands which
 the plans show. Neither knows anything of swarmtui/model.

@@ -182,6 +182,18 @@ async def test_hostile_labels_reach_docker_as_they_are_and_run_nothing(value: st
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize(
+    "key", ["$(touch${IFS}owned)", "`touch${IFS}owned`", "a;touch${IFS}owned", "--label-add", "it's"]
+)
+async def test_hostile_keys_of_labels_too(key: str, tmp_path: Path) -> None:
+    labelled = [MGR, b.node("wrk1", labels={key: "x"})]
+    calls = run_script(
+        render.script(await plan("node.label", labelled, node="wrk1", label=f"{key}-,new{key}=y")), tmp_path
+    )
+    assert ["docker", "node", "update", "--label-rm", key, "--label-add", f"new{key}=y", "wrk1"] in calls
+    assert not (tmp_path / "owned").exists()
+
+
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "\x1b[31m", "a\x00b"])
 def test_control_characters_in_labels_are_refused_before_any_plan(value: str) -> None:
     with pytest.raises(UsageError, match="control characters"):
@@ -232,7 +244,10 @@ async def test_an_id_that_a_lying_engine_made_up_runs_nothing(tmp_path: Path) ->
 
 def test_a_host_command_is_one_argument_of_ssh() -> None:
     shown = Shown("docker swarm leave && echo 'left'", "root@10.0.0.5", 2222)
-    assert shlex.split(shown.as_sh) == ["ssh", "-p", "2222", "root@10.0.0.5", "docker swarm leave && echo 'left'"]
+    words = shlex.split(shown.as_sh)
+    assert words[0] == "ssh" and words[-2:] == ["root@10.0.0.5", "docker swarm leave && echo 'left'"]
+    assert words[words.index("-p") + 1] == "2222"
+    assert "-p" not in shlex.split(Shown("docker swarm leave", "root@10.0.0.5").as_sh)
     assert Shown("docker node ls").as_sh == "docker node ls"
 
 

@@ -139,7 +139,7 @@ def _head(response: Response, *, close: bool, length: int | None) -> bytes:
         phrase = "Unknown"
     lines = [f"HTTP/1.1 {response.status} {phrase}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    if response.stream is not None or response.body or response.headers.get("Pragma"):
+    if response.content_type and (response.stream or response.body or response.headers.get("Pragma")):
         lines.append(f"Content-Type: {response.content_type}")
     lines.append(f"Date: {email.utils.formatdate(usegmt=True)}")
     if length is None:

@@ -43,10 +43,7 @@ def _check(call: Call) -> None:
 
 
 def _answer(call: Call, control: Control, service_id: str = "", task_id: str = "") -> Response:
-    return Response(
-        stream=_lines(call, control, service_id, task_id),
-        content_type="application/octet-stream" if call.version < (1, 42) else "application/vnd.docker.raw-stream",
-    )
+    return Response(stream=_lines(call, control, service_id, task_id), content_type="")
 
 
 def _tasks(control: Control, service_id: str, task_id: str) -> list[Task]:

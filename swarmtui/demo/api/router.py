@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from swarmtui.demo.api.gojson import canonical
 from swarmtui.demo.api.http import Request, Response, json_response
 from swarmtui.demo.world import errors
 from swarmtui.demo.world.control import Control
@@ -60,6 +61,7 @@ class Call:
                 raise ApiError(400, "unexpected EOF") from None
             first = self.request.body.strip()[:1].decode("latin-1")
             raise ApiError(400, f"invalid character '{first}' looking for beginning of value") from None
+        value = canonical(value)
         if not isinstance(value, dict):
             raise ApiError(400, f"json: cannot unmarshal array into Go value of type {kind}")
         return value

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from swarmtui.demo.api import local, logs, nodes, objects, services, swarm, system
+from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.api.http import HttpConnection
-from swarmtui.demo.api.router import Router
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
-
-ENDPOINTS = (local, logs, nodes, objects, services, swarm, system)
-"""The modules whose endpoints are served; importing them registers them."""
 
 
 class EngineServer:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from swarmtui.demo.api.router import Router
+from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.hosts import shell
 from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.world.host import Host

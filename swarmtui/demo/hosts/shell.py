@@ -143,7 +143,8 @@ def _word(line: str, at: int) -> tuple[str, str, int]:
         elif char in " \t\n;" or char in "&|" or char in "<>":
             break
         elif char in _SPECIAL:
-            if (char in "#~" and at > begin) or char in "{}!^":
+            alone = line[at + 1 : at + 2] in ("", " ", "\t", ";")
+            if (char in "#~" and at > begin) or char in "{}!^" or (char in "[]" and alone and at == begin):
                 text.append(char)
                 at += 1
                 continue

@@ -41,6 +41,7 @@ class Cluster:
 
     Attributes:
         index: the raft index; every commit takes the next one, and what it touches gets it as Version.Index.
+        rotating: is the root CA being rotated?
         unlock_key: the key of autolock; empty while it is off.
         blocked: joined nodes that were removed and may not come back with their old certificate.
     """
@@ -59,6 +60,7 @@ class Cluster:
         self.manager_token = ids.token(self.ca_digest)
         self.unlock_key = ""
         self.data_path_port = 4789
+        self.rotating = False
         self.nodes: dict[str, Node] = {}
         self.services: dict[str, Service] = {}
         self.tasks: dict[str, Task] = {}
@@ -183,7 +185,7 @@ class Cluster:
             "UpdatedAt": stamp(self.updated),
             "Spec": self.spec,
             "TLSInfo": self.authority.tls_info(),
-            "RootRotationInProgress": False,
+            "RootRotationInProgress": self.rotating,
             "DefaultAddrPool": ["10.0.0.0/8"],
             "SubnetSize": 24,
             "DataPathPort": self.data_path_port,

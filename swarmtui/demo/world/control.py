@@ -14,6 +14,7 @@ from swarmtui.demo.world.nodes import Nodes
 from swarmtui.demo.world.objects import Blob, Json, Network, Service, StoreObject, Task
 from swarmtui.demo.world.orchestrator import Orchestrator
 from swarmtui.demo.world.raft import Raft
+from swarmtui.demo.world.rotation import Rotation
 
 if TYPE_CHECKING:
     from swarmtui.demo.world.world import World
@@ -52,6 +53,7 @@ class Control:
         self.raft = raft
         self.orchestrator = Orchestrator(world, cluster, raft)
         self.nodes = Nodes(self)
+        self.rotation: Rotation | None = None
         self._addresses: dict[str, int] = {}
         self._subnets = 0
         raft.on_leader = self._new_leader
@@ -400,6 +402,7 @@ class Control:
         if version != cluster.version:
             raise errors.out_of_sequence()
         merged = copy.deepcopy(cluster.spec)
+        forced = int(merged["CAConfig"].get("ForceRotate", 0))
         for key, value in spec.items():
             if isinstance(value, dict) and isinstance(merged.get(key), dict) and key != "Labels":
                 merged[key] = {**merged[key], **value}
@@ -419,6 +422,8 @@ class Control:
             cluster.unlock_key = cluster.ids.unlock_key()
         cluster.commit_cluster()
         self.world.rekey(cluster)
+        if merged["CAConfig"].get("ForceRotate", 0) > forced:
+            self.rotation = Rotation(self)
         self.orchestrator.touch_all()
 
 

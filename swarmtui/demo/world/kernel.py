@@ -41,6 +41,7 @@ class Kernel:
     def __init__(self, start: float | None = None, speed: float = 1.0) -> None:
         if speed <= 0:
             raise ValueError("speed must be greater than zero")
+        self._live = start is None
         self.start = time.time() if start is None else start
         self.speed = speed
         self._now = self.start
@@ -75,6 +76,8 @@ class Kernel:
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """From now on let the wall clock of `loop` drive the timers."""
+        if self._live:
+            self._now = max(self._now, time.time())
         self._loop = loop
         self._origin = self._now - loop.time()
         self._arm()

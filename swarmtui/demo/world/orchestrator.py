@@ -71,9 +71,9 @@ class Orchestrator:
             update.task_changed(task)
 
     def service_gone(self, service: Service) -> None:
-        """A service was removed: its tasks follow."""
+        """A service was removed: its tasks follow, but not those of a job that are complete (so in 20.10)."""
         self._stop_update(service.id)
-        for task in list(self.cluster.tasks_in(service.id)):
+        for task in [t for t in self.cluster.tasks_in(service.id) if t.desired != "complete" or not t.over]:
             self.set_desired(task, "remove")
             if task.over or not task.node_id or task.node_id not in self.cluster.nodes:
                 self._forget(task)

@@ -19,8 +19,8 @@ def tidy(client: Client) -> Any:
     for name in WORKERS:
         if client.node(name)["Spec"]["Availability"] != "active":
             assert client.change_node(name, Availability="active").status == 200
-    client.until("all nodes are ready", lambda: states(client) == {n: "ready" for n in (*MANAGERS, *WORKERS)})
-    client.until("no tasks are left", lambda: client.get("/tasks") == [])
+    client.until("all nodes are ready", lambda: states(client) == dict.fromkeys((*MANAGERS, *WORKERS), "ready"))
+    client.until("no tasks are left", lambda: all(t["DesiredState"] == "complete" for t in client.get("/tasks")))
 
 
 def states(client: Client, host: str = "mgr1") -> dict[str, str]:

@@ -158,5 +158,15 @@ async def unlock_key(cli: Cli, words: list[str]) -> Output:
 
 @verb("swarm ca")
 async def ca(cli: Cli, words: list[str]) -> Output:
-    options(words, (), ())
+    given = options(words, ("cert-expiry",), ("rotate", "detach", "quiet"), "d=detach q=quiet")
+    if given.has("rotate"):
+
+        def rotate(spec: Any) -> None:
+            spec["CAConfig"]["ForceRotate"] = int(spec["CAConfig"].get("ForceRotate", 0)) + 1
+
+        await _update(cli, rotate)
+        while not given.has("detach") and (await cli.get("/swarm"))["RootRotationInProgress"]:
+            await cli.context.world.kernel.sleep(0.5)
+        if given.has("detach"):
+            return Output()
     return Output(out=(await cli.get("/swarm"))["TLSInfo"]["TrustRoot"])

@@ -1,0 +1,10 @@
+"""All endpoints of a simulated engine: importing them registers them."""
+
+from __future__ import annotations
+
+from swarmtui.demo.api import local, logs, nodes, objects, services, swarm, system
+from swarmtui.demo.api.router import Router
+
+ENDPOINTS = (local, logs, nodes, objects, services, swarm, system)
+
+__all__ = ["ENDPOINTS", "Router"]

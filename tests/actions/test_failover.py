@@ -1,0 +1,144 @@
+"""A manager is lost: the console says so, shows how old its data is, and goes on through another one by itself."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from swarmtui.config import load
+from tests.actions.cli import Cli
+from tests.actions.conftest import Open
+from tests.actions.truth import Truth
+from tests.driver import Driver
+from tests.lab import Host, Lab
+from tests.lab.machine import wait_for
+
+pytestmark = pytest.mark.lab
+
+NOTICED_SECONDS = 25.0
+"""A connection on which nothing comes any more counts as lost after 20 s; one that is closed at once."""
+ELECTION_SECONDS = 60.0
+CLOSED = ("DenyUsers root", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
+
+
+def colours(driver: Driver, name: str) -> set[str]:
+    """Colours of what is written in the row of a node."""
+    line = driver.lines.index(driver.row(name))
+    return {str(s.style.color) for s in driver.painted[line] if s.style is not None and s.text.strip()}
+
+
+@pytest.mark.parametrize(
+    ("name", "lose"), [("mgr1", Host.power_off), ("mgr2", Host.cut)], ids=["the leader loses power", "a cable is cut"]
+)
+async def test_a_drain_goes_on_through_another_manager(
+    lab: Lab, truth: Truth, console: Open, name: str, lose: object
+) -> None:
+    assert truth.leader() == "mgr1"
+    truth.by = "mgr3"
+    truth.service("slow", 2, on=("wrk1", "wrk2"), grace=12 if name == "mgr1" else 25)
+    used = lab[name]
+    async with console(used.target) as driver:
+        await driver.nodes().header(f"via root@{used.address}").live().shows(name, "←")
+        await driver.here().select("wrk1").press("D").confirm().sees("still on wrk1: slow").leave()
+
+        lost = time.monotonic()
+        lose(used)  # type: ignore[operator]
+        await driver.here().header("NOT CONNECTED", within=NOTICED_SECONDS)
+        print(f"{name}: noticed after {time.monotonic() - lost:.1f} s")
+        await driver.here().live(within=ELECTION_SECONDS)
+        print(f"{name}: live again after {time.monotonic() - lost:.1f} s")
+        through = re.search(r"via (\S+)", driver.header)
+        assert through and through[1] in ({"root@mgr1", "root@mgr2", "root@mgr3"} - {f"root@{name}"})
+        await driver.here().header(f"Moved from root@{used.address} to {through[1]}")
+        await driver.here().header("2/3 managers, survives no loss", within=ELECTION_SECONDS)
+        await driver.here().shows(name, "Unreachable", within=ELECTION_SECONDS)
+
+        await driver.here().press("v").until_done()
+        assert truth.containers("wrk1") == []
+        assert truth.placed("slow") == ["wrk2", "wrk2"]
+        assert truth.availability("wrk1") == "drain"
+
+
+def test_a_run_without_a_screen_goes_on_too(lab: Lab, cli: Cli, truth: Truth) -> None:
+    truth.service("slow", 2, on=("wrk1", "wrk2"), grace=8)
+    with cli.started("node.drain", "node=wrk1", target=lab["mgr2"].target) as run:
+        run.until("still on wrk1: slow")
+        lab["mgr2"].power_off()
+        end = run.end()
+    assert end.code == 0, end
+    assert "Waiting for the connection to come back." in end.out, end
+    assert truth.containers("wrk1") == []
+    assert truth.placed("slow") == ["wrk2", "wrk2"]
+
+
+async def test_old_data_is_dimmed_and_tells_its_age_until_somebody_answers(
+    lab: Lab, truth: Truth, console: Open
+) -> None:
+    for name in ("mgr1", "mgr3"):  # nobody to go on through
+        lab[name].sshd(*CLOSED)
+    async with console(lab["mgr2"].target) as driver:
+        await driver.nodes().live().shows("mgr1", "Leader")
+        assert len(colours(driver, "mgr1")) > 1
+
+        lab["mgr2"].stop_docker()
+        await driver.here().header("NOT CONNECTED", within=NOTICED_SECONDS)
+        await driver.until("the rows are dimmed", lambda: len(colours(driver, "mgr1")) == 1, 3)
+        await driver.until("its age", lambda: re.search(r"data \d+ s old", driver.header), 20)
+        await driver.here().contains("mgr1", "wrk1").select("wrk1").press("D").told("There is no connection to the cluster")
+        await driver.here().press("i").at("reading").sees("Docker is not running on", "does not let root in").leave()
+
+        lab["mgr2"].start_docker()
+        await driver.here().live(within=40).header(f"via root@{lab['mgr2'].address}", "no alarms")
+        await driver.until("the rows have their colours", lambda: len(colours(driver, "mgr1")) > 1)
+        assert "NOT CONNECTED" not in driver.header
+        await driver.here().select("wrk1").press("S").confirm().until_done()
+    assert truth.availability("wrk1") == "pause"
+
+
+async def test_it_opens_when_nobody_answers_and_recovers_by_itself(
+    lab: Lab, truth: Truth, console: Open, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[clusters.night]\nmanagers = ["{lab["mgr2"].target}", "{lab["mgr3"].target}"]\nproduction = true\n'
+    )
+    lab["mgr2"].stop_docker()
+    lab["mgr3"].power_off()
+    async with console("night", config=load(config)) as driver:
+        await driver.here().header("PRODUCTION", "night", "connecting", "trying again", within=25)
+        await driver.here().sees("Nobody answers yet: press i for what was tried.")
+        await driver.here().press("i").at("reading")
+        await driver.here().sees(f"Docker is not running on {lab['mgr2'].address}", lab["mgr3"].address).leave()
+        await driver.here().press("D").press("a").told("Nothing is known of the cluster yet.")
+
+        lab["mgr2"].start_docker()
+        await driver.here().live(within=40).contains("mgr1", "wrk1").header(f"via root@{lab['mgr2'].address}")
+        await driver.here().header("2/3 managers, survives no loss")
+
+
+async def test_without_a_quorum_nothing_is_changed_and_that_is_said(
+    lab: Lab, cli: Cli, truth: Truth, console: Open
+) -> None:
+    async with console() as driver:
+        await driver.nodes().live().header("3/3 managers")
+        for name in ("mgr2", "mgr3"):
+            lab[name].power_off()
+        await driver.here().header("quorum LOST", within=ELECTION_SECONDS)
+        await driver.here().press("a").at("reading").sees("The Swarm has no quorum: nothing can be changed.").leave()
+        await driver.here().select("wrk1").press("D").told("quorum", within=40)
+        assert driver.screen == "main"
+
+        told = cli("status", cli.target)
+        assert told.code == 2, told
+        assert "quorum-lost" in told.out
+        refused = cli.run("node.drain", "node=wrk1", "--yes")
+        assert refused.code in (3, 4), refused
+        assert "quorum" in refused.err or "no leader" in refused.err
+
+        lab["mgr2"].power_on()
+        await driver.here().header("2/3 managers, survives no loss", "leader mgr", within=ELECTION_SECONDS).live()
+        await driver.here().select("wrk1").press("D").confirm().until_done()
+    wait_for("drained", lambda: truth.availability("wrk1") == "drain")

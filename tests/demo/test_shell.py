@@ -1,0 +1,162 @@
+"""The simulated hosts' shell understands little, and refuses the rest whole."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarmtui.demo.hosts.commands import COMMANDS, HostShell
+from swarmtui.demo.hosts.shell import ShellSyntaxError, parse
+from swarmtui.demo.scenarios import SCENARIOS, Size
+from swarmtui.demo.world.world import World
+
+HOSTILE = [
+    "$(touch {mark})",
+    "`touch {mark}`",
+    "true; $(touch {mark})",
+    'echo "$(touch {mark})"',
+    'echo "`touch {mark}`"',
+    "echo x > {mark}",
+    "echo x >> {mark}",
+    "echo x >{mark}",
+    "echo x | tee {mark}",
+    "touch {mark} &",
+    "(touch {mark})",
+    "{{ touch {mark}; }}",
+    "cat < /etc/passwd",
+    "cat <<EOF\ntouch {mark}\nEOF",
+    "echo *",
+    "echo ~root",
+    "echo ${{HOME}}",
+    "for i in 1; do touch {mark}; done; touch $i",
+    "touch {mark}\0",
+    "sh -c 'touch {mark}; $(id)'",
+    "sudo -n sh -c 'touch {mark} > x'",
+    "docker run -v /:/host alpine touch /host{mark}",
+    "docker exec x touch {mark}",
+    "rm -rf {mark}/..",
+    "touch {mark}",
+    "/usr/bin/touch {mark}",
+    'python3 -c \'open("{mark}","w")\'',
+    "echo 'unclosed",
+    'echo "unclosed',
+    "echo a\\",
+    "; true",
+    "true &&",
+    "&& true",
+    "true ;; true",
+]
+
+
+@pytest.fixture
+def shell() -> HostShell:
+    world = World(1, start=1e9)
+    SCENARIOS["calm"].build(world, Size())
+    return HostShell(world, world.hosts["mgr1"])
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+async def test_hostile_lines_do_nothing_to_this_machine(
+    shell: HostShell, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*args: object, **more: object) -> None:
+        raise AssertionError(f"a process was started: {args}")
+
+    for name in ("Popen", "run"):
+        monkeypatch.setattr(subprocess, name, forbidden)
+    monkeypatch.setattr("os.system", forbidden)
+    monkeypatch.setattr("os.posix_spawn", forbidden)
+    monkeypatch.setattr("asyncio.create_subprocess_exec", forbidden)
+    monkeypatch.setattr("asyncio.create_subprocess_shell", forbidden)
+    mark = tmp_path / "mark"
+    mark.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    result = await shell.run(line.format(mark=mark / "x"))
+    assert result.code != 0
+    assert result.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_hostile_lines_are_hostile(tmp_path: Path) -> None:
+    """A real shell would do what the lines above say: else they prove nothing."""
+    mark = tmp_path / "x"
+    did = 0
+    for line in HOSTILE[:9]:
+        mark.unlink(missing_ok=True)
+        subprocess.run(["sh", "-c", line.format(mark=mark)], capture_output=True, check=False)
+        did += mark.exists()
+    assert did == 9
+
+
+@pytest.mark.parametrize(
+    ("line", "out", "code"),
+    [
+        ("true", "", 0),
+        ("false", "", 1),
+        ("false || echo a", "a\n", 0),
+        ("false && echo a; echo b", "b\n", 0),
+        ("true && echo a || echo b", "a\n", 0),
+        ("echo 'a  b' \"c $x\" || echo no", "", 2),
+        ("echo 'a  b' \"c d\" e\\ f", "a  b c d e f\n", 0),
+        ("echo a >/dev/null && echo b", "b\n", 0),
+        ("nothing-here 2>/dev/null || echo missing", "missing\n", 0),
+        ("nothing-here 2>&1", "sh: 1: nothing-here: not found\n", 127),
+        ("LC_ALL=C hostname", "mgr1\n", 0),
+        ("sudo -n hostname", "mgr1\n", 0),
+        ("sh -c 'hostname && echo x'", "mgr1\nx\n", 0),
+        ("test -S /var/run/docker.sock && echo yes", "yes\n", 0),
+        ("test -e /nope", "", 1),
+        ("[ ! -e /nope ] && echo none", "none\n", 0),
+        ("id -nG", "root docker\n", 0),
+        ("systemctl is-active docker", "active\n", 0),
+        ("command -v docker", "/usr/bin/docker\n", 0),
+        ("command -v podman", "", 1),
+        ("date +%s", "1000000000\n", 0),
+        ("cat /etc/hostname", "mgr1\n", 0),
+        ("docker node ls -q --filter name=wrk1 && echo", "\n", 0),
+        ("hostname\nwhoami", "mgr1\nroot\n", 0),
+    ],
+)
+async def test_what_it_understands(shell: HostShell, line: str, out: str, code: int) -> None:
+    result = await shell.run(line)
+    assert (result.out[-len(out) :] if out else result.out, result.code) == (out, code)
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=5
+    )
+)
+def test_quoted_words_arrive_as_they_were(words: list[str]) -> None:
+    line = "echo " + " ".join(shlex.quote(word) for word in words)
+    assert [command.words for command in parse(line)] == [["echo", *words]]
+
+
+@given(st.text(st.sampled_from("ab '\"\\$`|&;<>()*?[]~#{}!=\n\t2-/"), max_size=30))
+def test_parsing_ends_and_never_reads_what_sh_reads_otherwise(line: str) -> None:
+    try:
+        commands = parse(line)
+    except ShellSyntaxError:
+        return
+    for command in commands:
+        assert command.words
+        assert set(command.targets.values()) <= {"/dev/null", "&1", "&2"}
+    if any(sign in line for sign in ("$", "`")):
+        quoted = [word for command in commands for word in (*command.words, *command.env.values())]
+        assert any(sign in word for word in quoted for sign in ("$", "`")), "only within single quotes or escaped"
+
+
+def test_every_command_is_simulated() -> None:
+    """No command reaches the machine: their modules import nothing that could start a process or open a file."""
+    import swarmtui.demo.hosts as package
+
+    for file in Path(package.__file__).parent.rglob("*.py"):
+        text = file.read_text()
+        for word in ("subprocess", "os.system", "popen", "create_subprocess", "os.exec", "pty."):
+            assert word not in text, (file, word)
+    assert "docker" in COMMANDS

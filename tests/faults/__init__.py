@@ -1,0 +1,1 @@
+"""Faults at every step of every runbook, on the simulated cluster: killed, cut off, contradicted, lied to."""

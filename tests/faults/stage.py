@@ -1,0 +1,411 @@
+"""A simulated Swarm on which time passes only when a run waits, and a hand that strikes at one exact point of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from docker import APIClient
+
+from swarmtui import config
+from swarmtui.cli.main import main as command_line
+from swarmtui.demo.api.endpoints import Router
+from swarmtui.demo.api.http import Request, Response
+from swarmtui.demo.serve import Demo
+from swarmtui.link.person import Nobody
+from swarmtui.opening import find
+from swarmtui.runbooks import params, registry
+from swarmtui.runbooks.journal import Journal
+from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
+from swarmtui.runbooks.runner import Event, Outcome, Runner
+from swarmtui.session import Session
+from tests.faults.scenes import SEED, Scene, plan_of
+
+SPEED = 200.0
+"""Simulated seconds in a real one, once time passes by itself."""
+TICK = 10.0
+"""Simulated seconds that pass at every question of a waiting step, until somebody struck."""
+RUN = "20261121T090203Z-faults-0001"
+SETTLED_SECONDS = 8.0
+
+POINTS = ("intent", "effect", "unrecorded")
+"""Where it strikes: the intent is on disk and nothing was done; in the middle of it; done, but not yet recorded."""
+
+_VERSION = re.compile(r"^/v[0-9.]+")
+_WAITS = re.compile(r"^/(tasks$|nodes/.)")
+
+
+class Killed(BaseException):
+    """The program dies here: nothing after it is executed, nothing is recorded."""
+
+
+@dataclass
+class Written:
+    """A request that changes something, as an engine got it. status 0: it was never carried out."""
+
+    what: str
+    status: int = 0
+    told: bytes = b""
+
+
+Strike = Callable[["Stage"], Awaitable[None]]
+
+
+@dataclass
+class Fault:
+    """What happens, and where: at which step (its place, from 1) and at which of its points.
+
+    The points are those of `POINTS`, and two more of steps that ask an engine for a change. asked: it got the request,
+    and never carries it out; door: it got the request, and carries it out when the strike is over.
+    """
+
+    place: int
+    point: str
+    strike: Strike
+
+
+@dataclass
+class Stage:
+    """One simulated Swarm, the engine's record of what was asked of it, and a journal.
+
+    Attributes:
+        writes: what was to be changed, through whichever engine or host.
+        struck: whether the fault has happened.
+        events: what the run told.
+        lie: answers in the engine's place, or not (None).
+        watch: sees every event of a run, before anything else happens.
+    """
+
+    scene: Scene
+    demo: Demo
+    writes: list[Written] = field(default_factory=list)
+    struck: bool = False
+    lie: Callable[[Request], Response | None] = lambda request: None
+    sessions: list[Session] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    watch: Callable[[Event], None] = lambda event: None
+    _hold: str = ""
+    _ticking: bool = False
+    _frozen: bool = False
+    _middle: asyncio.Event = field(default_factory=asyncio.Event)
+    _door: asyncio.Event = field(default_factory=asyncio.Event)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Time stands still, but for the ticks at the questions of a waiting step."""
+        self.demo.world.kernel.detach()
+        self._frozen = True
+
+    def thaw(self) -> None:
+        """Time passes by itself."""
+        if self._frozen:
+            self._frozen = False
+            self.demo.world.kernel.attach(asyncio.get_running_loop())
+
+    # -- the engines -----------------------------------------------------------------------------------------------
+
+    async def answer(self, router: Router, request: Request, original: Any) -> Response:
+        """Stands in front of every simulated engine."""
+        path = _VERSION.sub("", request.path)
+        if (lied := self.lie(request)) is not None:
+            return lied
+        if request.method == "GET":
+            response: Response = await original(router, request)
+            if self._frozen and self._ticking and _WAITS.match(path):
+                self.demo.world.kernel.advance(TICK)
+            return response
+        written = Written(self._named(router, request.method, path))
+        self.writes.append(written)
+        if self._hold in ("asked", "door"):
+            opens = self._door if self._hold == "door" else asyncio.Event()
+            self._hold = ""
+            self._middle.set()
+            await opens.wait()
+        response = await original(router, request)
+        written.status, written.told = response.status, response.body
+        if self._hold == "effect":
+            self._hold = ""
+            self._middle.set()
+            await asyncio.Event().wait()
+        return response
+
+    def _named(self, router: Router, method: str, path: str) -> str:
+        if path == "/swarm/leave":
+            return f"leave {router.host.name}"
+        if match := re.fullmatch(r"/nodes/(\w+)(/update)?", path):
+            # A node that was removed is remembered by the host that was it.
+            names = {node.id: node.hostname for node in self.demo.world.clusters[0].nodes.values()}
+            return f"{'update' if match[2] else method.lower()} {names.get(match[1], match[1])}"
+        return f"{method} {path}"
+
+    @property
+    def done(self) -> list[str]:
+        """What the engines carried out."""
+        return [written.what for written in self.writes if 200 <= written.status < 300]
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A new connection, as a new start of the program makes it."""
+        opening = find("simulated", config.load(self.demo.config), bundles=self.demo.folder / "bundle")
+        async with Session(opening, Nobody()).opened() as session:
+            await session.until_tried(30)
+            self.sessions.append(session)
+            yield session
+
+    @property
+    def journal(self) -> Journal:
+        """Where the command line keeps its journals too."""
+        return Journal(config.state_dir() / "journal")
+
+    async def prepare(self, session: Session) -> Plan:
+        runbook = registry.runbook(self.scene.runbook)
+        return await runbook.prepare(session, params.parse(runbook.name, runbook.params, self.scene.given))
+
+    async def run(self, fault: Fault | None = None) -> Outcome:
+        """Runs the plan once, with a fault. The plan must be the one that the tests were made from."""
+        async with self.session() as session:
+            plan = await self.prepare(session)
+            assert [step.id for step in plan.steps] == [step.id for step in plan_of(self.scene).steps]
+            steps = [
+                Faulty(step, self, fault if fault is not None and place == fault.place else None)
+                for place, step in enumerate(plan.steps, 1)
+            ]
+            with self.journal.writer(RUN) as writer:
+                runner = Runner(
+                    session,
+                    replace(plan, steps=cast("tuple[Step, ...]", tuple(steps))),
+                    writer,
+                    observe=self._observe,
+                    accepted=[str(rule) for rule in plan.rules],
+                )
+                return await runner.run()
+
+    def _observe(self, event: Event) -> None:
+        self.events.append(event)
+        self.watch(event)
+
+    async def resume(self) -> int:
+        """`swarmtui run --resume`, the whole of it, in a thread and with an event loop of its own."""
+        self.thaw()
+        return await self.command("run", "--resume", RUN, "--yes")
+
+    async def command(self, *words: str) -> int:
+        """A command line of ours."""
+        return await asyncio.to_thread(command_line, [*words, "--config", str(self.demo.config)])
+
+    async def middle(self, work: asyncio.Future[Any], hold: str) -> bool:
+        """Waits until a step is in the middle of its effect; False where it ended without one."""
+        self._hold = hold
+        waiting = asyncio.ensure_future(self._middle.wait())
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        self._hold = ""
+        return self._middle.is_set()
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """Cuts every SSH connection there is, as a network that drops does."""
+        for server in self.demo._servers.values():
+            for connection in list(server.connections):
+                connection.abort()
+
+    @property
+    def through(self) -> str:
+        """The host of the manager in use."""
+        node_id = self.sessions[-1].connection.node_id
+        return next(n.hostname for n in self.demo.world.clusters[0].nodes.values() if n.id == node_id)
+
+    # -- the truth -------------------------------------------------------------------------------------------------
+
+    async def other_operator(self, work: Callable[[APIClient], Any]) -> Any:
+        """Somebody with the stock SDK on a manager's own socket, who knows nothing of our code."""
+        world = self.demo.world
+        cluster = world.clusters[0]
+        raft = world.control(cluster).raft
+        host = next(m.host for m in raft.members.values() if raft.alive(m) and m.host != "mgr1")
+        socket = next(entry["docker"] for entry in self.demo.hosts if entry["name"] == host)
+
+        def ask() -> Any:
+            client = APIClient(base_url=socket, version="1.41")
+            try:
+                return work(client)
+            finally:
+                client.close()
+
+        return await asyncio.to_thread(ask)
+
+    async def state(self) -> State:
+        """The Swarm as the stock SDK reads it."""
+        return cast(State, await self.other_operator(read_state))
+
+    async def settled(self, expected: State) -> None:
+        """Waits until the Swarm is as it shall be; fails with what is different."""
+        end = asyncio.get_running_loop().time() + SETTLED_SECONDS
+        while (now := await self.state()) != expected:
+            if asyncio.get_running_loop().time() > end:
+                assert now == expected
+            await asyncio.sleep(0.03)
+
+
+@dataclass
+class State:
+    """What must be the same however often a run was cut off.
+
+    Attributes:
+        nodes: by hostname: Role, Availability, Labels, State, and whether it is a member of the raft.
+        services: how many tasks of each run.
+    """
+
+    nodes: dict[str, dict[str, Any]]
+    services: dict[str, int]
+    tasks: dict[str, int] = field(compare=False)
+
+    def after(self, scene: Scene) -> State:
+        """What a scene shall make of it."""
+        nodes = {name: {**was, **(scene.nodes.get(name) or {})} for name, was in self.nodes.items()}
+        for name, change in scene.nodes.items():
+            if change is None:
+                del nodes[name]
+        return State(nodes, {**self.services, **scene.services}, {})
+
+    def told(self, scene: Scene) -> dict[str, Any]:
+        """What a run says it has proved: the nodes it was for, without what heartbeats make of them."""
+        told: dict[str, Any] = {}
+        for name in scene.nodes:
+            node = self.nodes.get(name)
+            told[name] = None if node is None else {k: v for k, v in node.items() if k != "State"}
+        return told
+
+
+def read_state(client: APIClient) -> State:
+    nodes, running, tasks = {}, {}, {}
+    ids = {}
+    for node in client.nodes():
+        ids[node["ID"]] = name = node["Description"]["Hostname"]
+        nodes[name] = {
+            "Role": node["Spec"]["Role"],
+            "Availability": node["Spec"]["Availability"],
+            "Labels": node["Spec"].get("Labels") or {},
+            "State": node["Status"]["State"],
+            "Member": "ManagerStatus" in node,
+        }
+        tasks[name] = 0
+    names = {service["ID"]: service["Spec"]["Name"] for service in client.services()}
+    running = dict.fromkeys(names.values(), 0)
+    for task in client.tasks():
+        name = ids.get(task.get("NodeID", ""), "")
+        if name and task["Status"]["State"] in ("assigned", "accepted", "preparing", "ready", "starting", "running"):
+            tasks[name] += 1
+        if name and nodes[name]["State"] == "ready" and task["Status"]["State"] == "running":
+            running[names[task["ServiceID"]]] += 1
+    return State(nodes, running, tasks)
+
+
+class Faulty:
+    """A step of a plan, with a fault at one of its points or none. What it is not asked about here is the step's own."""
+
+    def __init__(self, step: Step, stage: Stage, fault: Fault | None) -> None:
+        self._step = step
+        self._stage = stage
+        self._fault = fault
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        stage, fault = self._stage, self._fault
+        if fault is None or stage.struck:
+            await self._run(session, before, voice)
+            return
+        if fault.point == "intent":
+            await self._strike(fault)
+            await self._step.run(session, before, voice)
+        elif fault.point == "unrecorded":
+            await self._run(session, before, voice)
+            await self._strike(fault)
+        else:
+            await self._in_the_middle(fault, session, before, voice)
+
+    async def _run(self, session: Session, before: Facts, voice: Voice) -> None:
+        """Runs the step; time passes while it says that it waits."""
+
+        def progress(done: int, total: int, text: str) -> None:
+            self._stage._ticking = True
+            voice.progress(done, total, text)
+
+        try:
+            await self._step.run(session, before, Voice(voice.say, progress))
+        finally:
+            self._stage._ticking = False
+
+    async def _in_the_middle(self, fault: Fault, session: Session, before: Facts, voice: Voice) -> None:
+        stage = self._stage
+
+        def progress(done: int, total: int, text: str) -> None:
+            voice.progress(done, total, text)
+            if fault.point == "effect" and done < total:
+                stage._middle.set()
+
+        def lost() -> None:
+            if fault.point == "effect" and not session.live:
+                stage._middle.set()
+
+        forget = session.subscribe(lost)
+        work = asyncio.ensure_future(self._step.run(session, before, Voice(voice.say, progress)))
+        try:
+            if not await stage.middle(work, fault.point):
+                await work
+                return
+            try:
+                await self._strike(fault)
+            except Killed:
+                work.cancel()
+                await asyncio.wait({work})
+                raise
+            stage._door.set()
+            await work
+        finally:
+            forget()
+
+    async def _strike(self, fault: Fault) -> None:
+        self._stage.struck = True
+        self._stage.thaw()
+        await fault.strike(self._stage)
+
+
+@contextlib.asynccontextmanager
+async def staged(scene: Scene, patch: Any) -> AsyncIterator[Stage]:
+    """Puts a scene on: served over SSH on loopback, with time standing still."""
+    demo = Demo("calm", speed=SPEED, seed=SEED)
+    scene.world(demo.world)
+    async with demo:
+        # OpenSSH's other default cipher is one call of the library instead of five: half the time of these tests.
+        demo.ssh_config.write_text(f"Ciphers aes128-gcm@openssh.com\n{demo.ssh_config.read_text()}")
+        stage = Stage(scene, demo)
+        original = Router.__call__
+
+        async def answer(router: Router, request: Request) -> Response:
+            return await stage.answer(router, request, original)
+
+        patch.setattr(Router, "__call__", answer)
+        stage.freeze()
+        try:
+            yield stage
+        finally:
+            stage.thaw()
+            patch.setattr(Router, "__call__", original)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Every line of a journal; all of them must be whole."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
