@@ -169,25 +169,48 @@ def _wrong(file: Path, text: str, where: tuple[str, ...], key: str, what: str, n
 
 
 def _line_of(text: str, where: tuple[str, ...], key: str) -> int:
-    """Line of a key, or of the table it should be in; tomllib keeps no positions. Good for the usual ways to
-    write TOML."""
-    header = (
-        re.compile(r"^\s*\[\s*" + r"\s*\.\s*".join(f'"?{re.escape(part)}"?' for part in where) + r"\s*[\].]")
-        if where
-        else None
-    )
-    inside = header is None
-    found = 1
+    """Line of a key, or of the table it should be in; tomllib keeps no positions.
+
+    Good for tables, dotted keys, inline tables on one line and every kind of quotes.
+    """
+    wanted = (*where, key) if key else where
+    best, line_found = 0, 1
+    table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
-        if re.match(r"^\s*\[", line):
-            if header is not None and header.match(line):
-                inside, found = True, number
-                if key and re.search(rf'\.\s*"?{re.escape(key)}"?\s*\]', line):
-                    return number
-            elif header is None and re.match(rf'^\s*\[\s*"?{re.escape(key)}"?\s*[\].]', line):
-                return number
-            else:
-                inside = header is None
-        elif key and inside and re.match(rf'^\s*"?{re.escape(key)}"?\s*[.=]', line):
+        if header := _HEADER.match(line):
+            table = path = _names(header[1])
+        elif pair := _PAIR.match(line):
+            path = (*table, *_names(pair[1]))
+            # An inline table: its keys are on the same line.
+            rest = wanted[len(path) :]
+            if wanted[: len(path)] == path and rest and re.search(rf"[{{,]\s*[\"']?{re.escape(rest[0])}\b", pair[2]):
+                path = wanted
+        else:
+            continue
+        common = 0
+        while common < min(len(path), len(wanted)) and path[common] == wanted[common]:
+            common += 1
+        if common == len(wanted):
             return number
-    return found
+        if common > best:
+            best, line_found = common, number
+    return line_found
+
+
+_NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_PATH = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_HEADER = re.compile(rf"^\s*\[\s*({_PATH})\s*\]")
+_PAIR = re.compile(rf"^\s*({_PATH})\s*=(.*)$")
+
+
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(name.strip("\"'") for name in re.findall(_NAME, path))
+
+
+def wrong_in(config: Config, cluster: str, key: str, what: str, next_step: str) -> UsageError:
+    """The error for a value of a cluster that only a later look finds wrong; names file, line and key."""
+    try:
+        text = config.path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    return _wrong(config.path, text, ("clusters", cluster), key, what.rstrip("."), next_step)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from swarmtui.config import ClusterConfig, Config
+from swarmtui.config import ClusterConfig, Config, wrong_in
 from swarmtui.errors import UsageError
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target, context_names, load_bundle, load_context, parse_target
@@ -82,13 +82,30 @@ def _as(kind: str, text: str, config: Config, bundles: Path) -> Opening:
     elif cluster.bundle:
         targets = (load_bundle(Path(cluster.bundle).expanduser(), bundles),)
     else:
-        targets = [parse_target(manager) for manager in cluster.managers]
+        targets = [_checked(config, text, "managers", manager) for manager in cluster.managers]
+    for node, address in cluster.addresses.items():
+        if not isinstance(_checked(config, text, f"addresses.{node}", _as_ssh(address)), SshTarget):
+            raise wrong_in(config, text, f"addresses.{node}", f'"{address}" is no SSH address', SSH_SHAPE)
     ssh = SshSettings(
         config_file=Path(cluster.ssh_config).expanduser() if cluster.ssh_config else None,
         known_hosts=Path(cluster.known_hosts).expanduser() if cluster.known_hosts else None,
         sudo=cluster.sudo,
     )
     return Opening(text, tuple(targets), cluster, ssh)
+
+
+SSH_SHAPE = "Write ssh://[USER@]HOST[:PORT]."
+
+
+def _as_ssh(address: str) -> str:
+    return address if "://" in address else f"ssh://{address}"
+
+
+def _checked(config: Config, cluster: str, key: str, address: str) -> Target:
+    try:
+        return parse_target(address)
+    except UsageError as error:
+        raise wrong_in(config, cluster, key, error.what, error.next_step) from error
 
 
 def node_target(opening: Opening, node: Node) -> SshTarget:
@@ -99,7 +116,7 @@ def node_target(opening: Opening, node: Node) -> SshTarget:
     """
     for key in (node.id, node.hostname):
         if override := opening.cluster.addresses.get(key):
-            target = parse_target(override if "://" in override else f"ssh://{override}")
+            target = parse_target(_as_ssh(override))
             if isinstance(target, SshTarget):
                 return target
     first = next((t for t in opening.targets if isinstance(t, SshTarget)), SshTarget(""))

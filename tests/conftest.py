@@ -1,4 +1,4 @@
-"""What every test gets: folders of its own, so that nobody's keys, contexts, journals or keyring are read or written."""
+"""What every test gets: folders of its own, so that nobody's keys, contexts, journals or keyring are touched."""
 
 from __future__ import annotations
 

@@ -32,7 +32,16 @@ WAIT_SECONDS = 15.0
 RUN_SECONDS = 60.0
 POLL_SECONDS = 0.02
 
-KEYS = {" ": "space", "-": "minus", "=": "equals_sign", ",": "comma", "/": "slash", ":": "colon", "!": "exclamation_mark"}
+KEYS = {
+    " ": "space",
+    "-": "minus",
+    "=": "equals_sign",
+    ",": "comma",
+    "/": "slash",
+    ":": "colon",
+    "!": "exclamation_mark",
+    ";": "semicolon",
+}
 
 
 class Recorded(Console):
@@ -267,7 +276,7 @@ class Chain:
         return self.at("confirm").sees(*words)
 
     def confirm(self, word: str = "") -> Chain:
-        """Confirms the plan on the screen: with `y`, or by typing the word that it asks for. The other way must not do."""
+        """Confirms the plan on the screen: with `y`, or by typing the word; it must ask for just that."""
         self.at("confirm")
         if not word:
             return self.sees("Run this? y runs it").press("y")

@@ -18,6 +18,7 @@ from swarmtui.model.text import harmless_json
 
 T = TypeVar("T", bound=ApiStruct)
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _SPLIT = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -45,7 +46,7 @@ class Collection(Generic[T]):
         same = True
         try:
             # A null is what Go's encoder makes of an empty list that was never allocated.
-            elements = [] if body.strip() == b"null" else _SPLIT.decode(body)
+            elements = [] if body.strip() == b"null" else _split(body)
             for element in elements:
                 raw = bytes(element)
                 entry = old.get(raw)
@@ -55,7 +56,7 @@ class Collection(Generic[T]):
                     entry = (_id_of(value), value)
                 seen[raw] = entry
                 result[entry[0]] = entry[1]
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise EngineError(
                 f"The engine's list of {self.name} cannot be read: {error}.",
                 "Is it a Docker engine, and not a proxy that answers in its place?",
@@ -64,6 +65,14 @@ class Collection(Generic[T]):
             return self._last
         self._seen, self._last = seen, result
         return result
+
+
+def _split(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _SPLIT.decode(body)
+    except msgspec.DecodeError:
+        # Half a surrogate pair in one string spoils the whole list: once it is harmless, the rest can be read.
+        return _SPLIT.decode(harmless_json(body))
 
 
 def _id_of(value: ApiStruct) -> str:
@@ -78,7 +87,7 @@ def decode_one(body: bytes, kind: type[T], what: str) -> T:
     """
     try:
         return msgspec.json.decode(harmless_json(body), type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise EngineError(
             f"The engine's answer about {what} cannot be read: {error}.",
             "Is it a Docker engine, and not a proxy that answers in its place?",

@@ -27,6 +27,8 @@ PARTIAL_SECONDS = 1.0
 sooner."""
 LOAD = 5.0
 """A poll that took t seconds is not repeated before LOAD·t: at most a sixth of the manager's time is ours."""
+REST_SECONDS = 10.0
+"""... but after so long it is: a Swarm without a leader answers after 20 s, and may have one again at any moment."""
 
 
 class Source(Protocol):
@@ -68,6 +70,7 @@ class Watch:
         self._publish = publish
         self._poll_seconds = poll_seconds
         self._hint = asyncio.Event()
+        self._asked = asyncio.Event()
         self.polls = 0
         self._polling = False
         self._polled = polled
@@ -83,11 +86,11 @@ class Watch:
 
     def look_now(self) -> None:
         """Asks for a poll at once."""
-        self._hint.set()
+        self._asked.set()
 
     def ask(self) -> int:
         """Asks for a poll that begins after this call; it is over when `polls` has reached the number returned."""
-        self._hint.set()
+        self._asked.set()
         # The poll under way may have asked before this call: the one after it has not.
         return self.polls + (2 if self._polling else 1)
 
@@ -102,19 +105,28 @@ class Watch:
             while True:
                 started = time.monotonic()
                 await self._poll()
-                pause = max(self._poll_seconds, LOAD * (time.monotonic() - started))
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._hint.wait()
-                        await asyncio.sleep(HINT_SECONDS)
-                except TimeoutError:
-                    pass
-                self._hint.clear()
+                rest = min(LOAD * (time.monotonic() - started), REST_SECONDS)
+                await self._sleep(max(self._poll_seconds, rest), max(HINT_SECONDS, rest))
                 if listener.done():
                     listener.result()
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
+
+    async def _sleep(self, pause: float, hinted: float) -> None:
+        """Until the next poll: at once when somebody asks, not before `hinted` seconds for an event, else `pause`."""
+        end = time.monotonic() + hinted
+        hint = asyncio.create_task(self._hint.wait())
+        asked = asyncio.create_task(self._asked.wait())
+        try:
+            await asyncio.wait((hint, asked), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done() and hint.done():
+                await asyncio.wait((asked,), timeout=max(HINT_SECONDS, end - time.monotonic()))
+        finally:
+            hint.cancel()
+            asked.cancel()
+        self._hint.clear()
+        self._asked.clear()
 
     async def _listen(self) -> None:
         while True:

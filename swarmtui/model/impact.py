@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from swarmtui.model.placement import broken_constraints, place, rooms
-from swarmtui.model.swarm import Availability, Node, Service, Snapshot, Task
+from swarmtui.model.swarm import Availability, Node, Service, Snapshot, Task, TaskSpec
 
 
 class ServiceImpact(Struct, frozen=True):
@@ -33,6 +33,7 @@ class ServiceImpact(Struct, frozen=True):
     stuck: int = 0
     stuck_why: str = ""
     leaving: int = 0
+    is_job: bool = False
     running_before: int = 0
     to_zero: bool = False
     blinks: bool = False
@@ -45,7 +46,7 @@ class Impact(Struct, frozen=True):
 
     Attributes:
         services: one entry for each service that is touched, the worst first.
-        known: False when tasks, services or nodes were never read: then nothing is said, rather than "nothing moves".
+        known: False when tasks, services or nodes could not be read now: then that is said, and nothing else.
     """
 
     services: tuple[ServiceImpact, ...] = ()
@@ -78,7 +79,7 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
     A drained, absent node loses all its tasks; a node whose labels or role change loses those whose constraints no
     longer hold (swarmkit's constraint enforcer evicts them).
     """
-    if not all(c in snapshot.readings and snapshot.readings[c].known for c in ("nodes", "services", "tasks")):
+    if not snapshot.complete:
         return Impact(known=False)
     after: dict[str, Node] = {id_: node for id_, node in snapshot.nodes.items() if id_ not in changed}
     after |= {id_: node for id_, node in changed.items() if node is not None}
@@ -87,7 +88,7 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
         for task in snapshot.tasks.values()
         if task.node_id in changed
         and task.is_wanted
-        and _evicts(snapshot.nodes.get(task.node_id), changed[task.node_id], task)
+        and _evicts(snapshot.nodes.get(task.node_id), changed[task.node_id], _spec_now(snapshot, task))
     ]
     if not evicted:
         return Impact()
@@ -138,6 +139,7 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
                     moving=moving,
                     stuck=stuck,
                     stuck_why=_no_suitable_node(refusals) if stuck else "",
+                    is_job=service.is_job,
                     running_before=running[service_id],
                     to_zero=running[service_id] > 0 and staying[service_id] == 0 and moving == 0,
                     blinks=_is_only_replica(service) and moving > 0,
@@ -149,13 +151,21 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
     return Impact(tuple(impacts))
 
 
-def _evicts(before: Node | None, after: Node | None, task: Task) -> bool:
+def _spec_now(snapshot: Snapshot, task: Task) -> TaskSpec:
+    """What the service of a task says now: scheduler and constraint enforcer go by it, not by the task's own spec."""
+    service = snapshot.services.get(task.service_id)
+    return service.spec.task_template if service is not None else task.spec
+
+
+def _evicts(before: Node | None, after: Node | None, spec: TaskSpec) -> bool:
     if after is None or after.spec.availability == Availability.DRAIN:
         return True
-    if before is None or not after.is_ready:
+    # The enforcer looks at nodes that are ready and active only (swarmkit, constraint_enforcer.go).
+    if before is None or not after.takes_tasks:
         return False
-    # Only constraints that held and now do not: one that never held is not this action's doing.
-    return bool(set(broken_constraints(task.spec, after)) - set(broken_constraints(task.spec, before)))
+    broken = set(broken_constraints(spec, after))
+    # A constraint that did not hold before either is this action's doing only if nobody looked at the node until now.
+    return bool(broken - set(broken_constraints(spec, before)) if before.takes_tasks else broken)
 
 
 def _is_only_replica(service: Service) -> bool:

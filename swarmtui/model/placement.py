@@ -116,8 +116,8 @@ class Room:
         resources = node.description.resources
         return cls(node, resources.nano_cpus, resources.memory_bytes, generic_amounts(resources.generic_resources))
 
-    def take(self, task: Task, service: Service | None) -> None:
-        need = reservations(task.spec)
+    def take(self, task: Task, service: Service | None, spec: TaskSpec) -> None:
+        need = reservations(spec)
         self.cpus -= need.nano_cpus
         self.memory -= need.memory_bytes
         self.generic.subtract(generic_amounts(need.generic_resources))
@@ -125,11 +125,11 @@ class Room:
         self.of_service[task.service_id] += 1
         self.tasks += 1
 
-    def refusal(self, task: Task, service: Service | None) -> str:
+    def refusal(self, task: Task, service: Service | None, spec: TaskSpec) -> str:
         """Why this node may not take the task, in the scheduler's words for one node; "" when it may."""
         if not self.node.takes_tasks:
             return "not available for new tasks"
-        need = reservations(task.spec)
+        need = reservations(spec)
         wanted = generic_amounts(need.generic_resources)
         if (
             (need.nano_cpus and need.nano_cpus > self.cpus)
@@ -137,9 +137,9 @@ class Room:
             or any(amount > self.generic[kind] for kind, amount in wanted.items())
         ):
             return "insufficient resources"
-        if broken := broken_constraints(task.spec, self.node):
+        if broken := broken_constraints(spec, self.node):
             return f"constraint {broken[0]} not satisfied"
-        placement = task.spec.placement
+        placement = spec.placement
         if placement and placement.platforms and not _platform_fits(placement.platforms, self.node):
             return "unsupported platform"
         if taken := host_ports(service) & self.ports:
@@ -162,7 +162,7 @@ def rooms(
     for task in tasks:
         room = left.get(task.node_id)
         if room is not None and task.id not in without and task.is_wanted:
-            room.take(task, services.get(task.service_id))
+            room.take(task, services.get(task.service_id), task.spec)
     return left
 
 
@@ -172,16 +172,18 @@ def place(task: Task, service: Service | None, left: Mapping[str, Room]) -> tupl
     Returns:
         The node, or None; and how many nodes refused for which reason.
     """
+    # The replacement is made from what the service says now.
+    spec = service.spec.task_template if service is not None else task.spec
     refusals: Counter[str] = Counter()
     best: Room | None = None
     for room in left.values():
-        if refusal := room.refusal(task, service):
+        if refusal := room.refusal(task, service, spec):
             refusals[refusal] += 1
         elif best is None or _load(room, task) < _load(best, task):
             best = room
     if best is None:
         return None, refusals
-    best.take(task, service)
+    best.take(task, service, spec)
     return best.node, refusals
 
 

@@ -57,7 +57,10 @@ def when(text: str) -> datetime | None:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    try:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except OverflowError:
+        return None  # the last day of the calendar, in a zone behind UTC
 
 
 class Version(ApiStruct, frozen=True):
@@ -378,13 +381,13 @@ class Task(ApiStruct, frozen=True):
 
     @property
     def is_wanted(self) -> bool:
-        """The orchestrator wants it to run (a task about to start is "ready" until its predecessor has stopped)."""
-        return self.desired_state in ("running", "ready") and not self.is_terminal
+        """The orchestrator wants it to run, or a job's to run to its end; "ready" waits for its predecessor."""
+        return self.desired_state in ("running", "ready", "complete") and not self.is_terminal
 
     @property
     def runs(self) -> bool:
         """Wanted and running. Says nothing of its node: a task on a node that is down still reads "running"."""
-        return self.desired_state == "running" and self.status.state == "running"
+        return self.desired_state in ("running", "complete") and self.status.state == "running"
 
 
 # -- the swarm itself --------------------------------------------------------------------------------------------

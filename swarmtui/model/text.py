@@ -18,12 +18,15 @@ _LINE_BREAKS = re.compile(r"[\t\n]+")
 # The same characters as JSON escapes. An escaped backslash is taken whole, so that what follows it is not misread.
 _HOSTILE_ESCAPE = re.compile(
     rb"\\(?:\\|[bfr]|u00(?:[01][0-8b-fB-F]|19|1[aA]|7[fF]|[89][0-9a-fA-F])|u061[cC]|u200[b-fB-F]|u202[89a-eA-E]"
-    rb"|u206[0-9]|u[fF][eE][fF][fF])"
+    rb"|u206[0-9]|u[fF][eE][fF][fF]"
+    rb"|u[dD][89abAB]..(?:\\u[dD][c-fC-F]..)?|u[dD][c-fC-F]..)"
 )
 # ... and as UTF-8: DEL, C1 controls, U+061C, U+200B-F, U+2028-E, U+2060-9, U+FEFF.
 _HOSTILE_UTF8 = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xa9]|\xef\xbb\xbf"
 )
+PAIR = len(rb"\ud83d\ude00")
+"""A character beyond U+FFFF is two escapes; half of such a pair is no character."""
 REPLACEMENT = "\ufffd"
 
 
@@ -51,7 +54,7 @@ def harmless_json(body: bytes) -> bytes:
 
 
 def _disarm(escape: re.Match[bytes]) -> bytes:
-    if escape[0] == b"\\\\":
+    if escape[0] == b"\\\\" or len(escape[0]) == PAIR:
         return escape[0]
     # Text written on Windows ends its lines with \r\n: the \r alone goes, everything else leaves a visible trace.
     return b"" if escape[0] == b"\\r" else rb"\ufffd"

@@ -7,6 +7,7 @@ leave half a line at the end; a reader ignores it, and a resume starts on a line
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import getpass
 import json
@@ -23,7 +24,7 @@ from swarmtui import __version__
 from swarmtui.errors import SwarmtuiError, UsageError
 
 SCHEMA = 1
-OUTCOMES = ("done", "failed", "stopped")
+FREE_SPACE = "Free space, then resume the run."
 
 
 def new_run_id(runbook: str) -> str:
@@ -37,11 +38,11 @@ class StepRecord:
 
     Attributes:
         state: intended, done, already, failed, skipped.
-        before: the facts taken before it was tried.
+        before: the facts taken before it was tried; None when it never came to that.
     """
 
     state: str
-    before: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] | None = None
     detail: str = ""
     commands: list[str] = field(default_factory=list)
     started_at: str = ""
@@ -88,6 +89,7 @@ class Journal:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            known = self.path(run_id).exists()
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             descriptor = os.open(self.folder / f"{run_id}.jsonl", flags, 0o600)
         except OSError as error:
@@ -102,9 +104,23 @@ class Journal:
                 raise JournalError(
                     f"Run {run_id} is under way in another process.", "Wait for it, or stop it there first."
                 ) from None
+            if not known:
+                self._sync_folder()
             yield JournalWriter(descriptor)
         finally:
             os.close(descriptor)
+
+    def _sync_folder(self) -> None:
+        # fsync of a file does not promise that its name is on disk (fsync(2)).
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            raise JournalError(
+                f"The journal cannot be written: {error.strerror} ({self.folder}).", FREE_SPACE
+            ) from error
+        finally:
+            os.close(folder)
 
     def path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.jsonl"
@@ -159,7 +175,7 @@ def _apply(record: RunRecord, entry: Mapping[str, Any]) -> None:
             setattr(record, name, entry.get(name, getattr(record, name)))
         record.started_at = at
     elif kind == "resume":
-        record.outcome = record.ended_at = ""
+        record.outcome = record.ended_at = record.detail = ""
     elif kind == "intent":
         record.steps[step_id] = StepRecord("intended", entry.get("before", {}), "", entry.get("commands", []), at)
     elif kind in ("effect", "done", "already", "failed", "skipped"):
@@ -177,8 +193,9 @@ class JournalWriter:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            os.write(descriptor, b"\n")
+        self._torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        if self._torn:
+            self._append(b"")
 
     def begin(
         self,
@@ -215,15 +232,19 @@ class JournalWriter:
         """
         entry = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **fields}
         line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        self._append(line)
+
+    def _append(self, data: bytes) -> None:
+        # Half a line that a crash or a full disk left behind ends here: what follows it stays readable.
+        data = b"\n" + data if self._torn else data
+        self._torn = True
         try:
-            written = os.write(self._descriptor, line)
-            if written != len(line):
-                raise OSError(28, "No space left on device")
+            if data and os.write(self._descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._descriptor)
         except OSError as error:
-            raise JournalError(
-                f"The journal cannot be written: {error.strerror}.", "Free space, then resume the run."
-            ) from error
+            raise JournalError(f"The journal cannot be written: {error.strerror}.", FREE_SPACE) from error
+        self._torn = False
 
 
 def _operator() -> str:

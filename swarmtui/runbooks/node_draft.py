@@ -62,7 +62,7 @@ class Draft:
         running = {
             s.name: s.running_before - s.stuck
             for s in self.facts.impact.services
-            if s.moving and s.running_before > s.stuck
+            if s.moving and s.running_before > s.stuck and not s.is_job  # a job's tasks end by themselves
         }
         if running:
             self.steps.append(
@@ -91,7 +91,7 @@ class Draft:
                 title=f"Drain {name}",
                 why="The scheduler stops its tasks and starts replacements elsewhere. Global services leave too.",
             )
-        if node.is_ready:
+        if node.status.state != "down":
             self.steps.append(
                 WaitEmpty(
                     id=self.key(node, "empty"),
@@ -126,16 +126,20 @@ class Draft:
     def leave_raft(self, node: Node, spec: NodeSpec) -> NodeSpec:
         """Steps that demote a manager; judges what that does to the quorum. Returns its Spec afterwards."""
         name = self.name(node)
+        if not node.is_voter:
+            raise RefusedError(
+                f"{name} is a manager by its Spec only, and no member of the raft: there is nothing to demote.",
+                "It is joining now: wait; or a forced cluster left it behind: remove it, and join it again.",
+            )
         self.leaving.append(node.id)
-        if self.raft.voters == 1 and node.is_voter:
+        if self.raft.voters == 1:
             raise RefusedError(
                 f"{name} is the last manager of the Swarm: demoting it would end the Swarm.",
                 "Promote another node first; to give the Swarm up, use `docker swarm leave --force` on it.",
             )
-        if node.is_voter:
-            change = after_demoting(self.raft, reachable=node.is_reachable)
-            self.judge(node, change)
-            self.raft = change.after
+        change = after_demoting(self.raft, reachable=node.is_reachable)
+        self.judge(node, change)
+        self.raft = change.after
         if node.id == self.facts.through:
             if not self.facts.ways:
                 self.warnings.append(f"The connection runs through {name}, and no other manager is reachable.")
@@ -159,17 +163,16 @@ class Draft:
                 title=f"Demote {name}",
                 why=f"It leaves the raft and goes on as a worker; its tasks stay.{leader}",
             )
-        if node.is_voter:
-            self.steps.append(
-                WaitLeftRaft(
-                    id=self.key(node, "left-raft"),
-                    title=f"Wait until {name} has left the raft",
-                    why="Until then it counts for quorum, whatever its Spec says.",
-                    node_id=node.id,
-                    name=name,
-                    seconds=self.wait,
-                )
+        self.steps.append(
+            WaitLeftRaft(
+                id=self.key(node, "left-raft"),
+                title=f"Wait until {name} has left the raft",
+                why="Until then it counts for quorum, whatever its Spec says.",
+                node_id=node.id,
+                name=name,
+                seconds=self.wait,
             )
+        )
         return wanted
 
     def judge(self, node: Node, change: QuorumChange) -> None:

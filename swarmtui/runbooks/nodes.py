@@ -51,6 +51,8 @@ class NodeRunbook(Runbook):
         draft = Draft(known, params["wait"])
         for node in known.nodes:
             self.add(draft, node, params)
+        if draft.quorum_change is not None:
+            draft.warn_counts()
         names = tuple(known.names[node.id] for node in known.nodes)
         changed = bool(draft.steps)
         return Plan(
@@ -165,9 +167,10 @@ class Promote(NodeRunbook):
                 f"{name} is {node.status.state}: it cannot become a manager now.",
                 "Bring it back first, or promote another node.",
             )
-        change = after_promoting(draft.raft, ready=node.is_ready)
-        draft.judge(node, change)
-        draft.raft = change.after
+        if not node.is_voter:
+            change = after_promoting(draft.raft, ready=node.is_ready)
+            draft.judge(node, change)
+            draft.raft = change.after
         if node.spec.role != Role.MANAGER:
             draft.set_spec(
                 node,
@@ -187,8 +190,6 @@ class Promote(NodeRunbook):
                 seconds=draft.wait,
             )
         )
-        if node is draft.facts.nodes[-1]:
-            draft.warn_counts()
 
 
 class Demote(NodeRunbook):
@@ -205,8 +206,6 @@ class Demote(NodeRunbook):
             draft.idle.append(f"{draft.name(node)} already is a worker")
             return
         draft.leave_raft(node, node.spec)
-        if node is draft.facts.nodes[-1]:
-            draft.warn_counts()
 
 
 class Remove(NodeRunbook):
@@ -229,7 +228,7 @@ class Remove(NodeRunbook):
     def add(self, draft: Draft, node: Node, given: Mapping[str, Any]) -> None:
         name, spec = draft.name(node), node.spec
         lives = node.status.state != "down"
-        if node.is_voter or spec.role == Role.MANAGER:
+        if node.is_voter:
             spec = draft.leave_raft(node, spec)
         if lives and not given["force"]:
             draft.warn_drain(node)
@@ -278,8 +277,6 @@ class Remove(NodeRunbook):
                 force=given["force"],
             )
         )
-        if node is draft.facts.nodes[-1] and any(n.is_voter for n in draft.facts.nodes):
-            draft.warn_counts()
 
 
 class Label(NodeRunbook):

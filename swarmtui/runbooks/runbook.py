@@ -57,7 +57,8 @@ class Shown:
         """The command as it is typed on the operator's own machine."""
         if not self.host:
             return self.line
-        port = f"-p {self.port} " if self.port else ""
+        # -- : an address comes from the cluster, and must never be taken for an option of ssh.
+        port = f"-p {self.port} -- " if self.port else "-- "
         # -n: in a script that is piped into a shell, ssh would else read the rest of the script as its input.
         return f"ssh -n {port}{shlex.quote(self.host)} {shlex.quote(self.line)}"
 

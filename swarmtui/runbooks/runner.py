@@ -171,18 +171,26 @@ class Runner:
                     break
                 self._writer.write("failed", step=step.id, detail=str(error))
                 self._observe(Event("state", step.id, State.FAILED, str(error)))
-                decision = Decision(Choice.STOP) if self._stop else await self._decider.failed(step, error)
+                decision = await self._decision(step, error)
                 if decision.choice is Choice.STOP:
                     return Outcome("failed", step.id, error)
-                if decision.choice is Choice.SKIP and step.skippable and decision.reason.strip():
+                if decision.choice is Choice.SKIP:
                     self._writer.write("skipped", step=step.id, detail=decision.reason)
                     self._observe(Event("state", step.id, State.SKIPPED, decision.reason))
                     break
         return Outcome("done")
 
+    async def _decision(self, step: Step, error: SwarmtuiError) -> Decision:
+        """Asks until the answer is one that this step allows: a skip needs a step that may be skipped, and a reason."""
+        while not self._stop:
+            decision = await self._decider.failed(step, error)
+            if decision.choice is not Choice.SKIP or (step.skippable and decision.reason.strip()):
+                return decision
+        return Decision(Choice.STOP)
+
     async def _attempt(self, step: Step, known: StepRecord | None) -> SwarmtuiError | None:
         """One try at a step, over as many reconnections as it takes; returns the error it failed with."""
-        if known is not None:
+        if known is not None and known.before is not None:
             # The facts of the first try stay: the effect may have happened although its answer was lost.
             self._before.setdefault(step.id, known.before)
         for reconnects in range(RECONNECTS + 1):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from swarmtui.errors import UsageError
 from swarmtui.ui.cells import Row
+from swarmtui.ui.panes.nodes import THROUGH
 
 Labels = Callable[[str], Mapping[str, str]]
 """Labels of the object with this id."""
@@ -43,4 +44,4 @@ def _test(word: str, labels: Labels) -> Callable[[str, Row], bool]:
         raise UsageError(
             f'"{word}" is no regular expression: {error}.', "Escape special characters with a backslash."
         ) from None
-    return lambda key, row: any(pattern.search(cell.text) for cell in row)
+    return lambda key, row: any(pattern.search(cell.text.removesuffix(THROUGH)) for cell in row)

@@ -19,6 +19,7 @@ from swarmtui.ui.header import Header
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.keys import CHANGE, LOOK
 from swarmtui.ui.layout import FIRST, WIDE_COLUMNS, WIDE_ROWS, EmptyPane, Pane, TablePane, make_panes
+from swarmtui.ui.panes.nodes import THROUGH
 from swarmtui.ui.table import Table
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ class MainScreen(Screen[None]):
         table = self.table()
         row = table.cursor_row if table is not None else None
         if row is not None:
-            name = row[0].text.removesuffix(" ←")
+            name = row[0].text.removesuffix(THROUGH)
             self.app.copy_to_clipboard(name)
             self.app.notify(f"{name} is copied.", markup=False, timeout=2)
 

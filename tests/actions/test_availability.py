@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.actions.cli import Cli
 from tests.actions.truth import Truth
 from tests.lab import Lab
@@ -82,7 +84,8 @@ def test_labels_are_added_changed_and_removed(swarm: Lab, cli: Cli, truth: Truth
     assert "already has these labels" in cli.do("node.label", "node=wrk1", "label=zone=b,gone-").out
 
 
-def test_a_label_that_a_service_needs_moves_its_task_which_is_waited_for(swarm: Lab, cli: Cli, truth: Truth) -> None:
+@pytest.mark.lab
+def test_a_label_that_a_service_needs_moves_its_task_which_is_waited_for(lab: Lab, cli: Cli, truth: Truth) -> None:
     for name in WORKERS:
         truth.docker("node", "update", "--label-add", "disk=ssd", name)
     db = truth.service("db", 1, disk="ssd")

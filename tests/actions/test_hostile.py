@@ -67,7 +67,7 @@ async def test_they_are_shown_harmless_everywhere_and_stay_as_they_are(
 
     async with console() as driver:
         await driver.nodes().live()
-        await driver.until("its row, markup and all", lambda: any("[b]\ufffd]0;owned\ufffdw1" in s for s in driver.lines))
+        await driver.nodes().sees("[b]\ufffd]0;owned\ufffdw1 ready")
         await driver.here().press("w", *["right"] * 20).sees("markup=[red]x[/red]").press("w")
         await driver.here().press("home").press("d").at("reading").sees(f"markup={MARKUP}", "bidi=abc\ufffdtxt")
         assert not HARMFUL.search(driver.text.replace("\n", ""))

@@ -1,7 +1,7 @@
 """What `--script` prints reaches, in a plain shell, the very end state that the run reaches.
 
-Twins: the script works on wrk1 and the run on wrk2, at the same time and from the same state; the docker CLI must not be
-able to tell them apart afterwards.
+Twins: the script works on wrk1 and the run on wrk2, at the same time and from the same state; the docker CLI must not
+be able to tell them apart afterwards.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.actions.cli import Cli, Result
+from tests.actions.conftest import the_lab
 from tests.actions.truth import Truth
 from tests.lab import Lab
 
@@ -35,8 +36,9 @@ def state(lab: Lab, truth: Truth, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def twins(swarm: Lab, cli: Cli, truth: Truth) -> Any:
+def twins(request: pytest.FixtureRequest, cli: Cli, truth: Truth) -> Any:
     """Does an action to both: by the script to wrk1, by the run to wrk2."""
+    swarm = the_lab(request)
 
     def act(action: str, *arguments: str, shell: str = "sh") -> dict[str, Any]:
         assert state(swarm, truth, "wrk1") == state(swarm, truth, "wrk2")
@@ -54,13 +56,15 @@ def twins(swarm: Lab, cli: Cli, truth: Truth) -> Any:
 
 
 def test_the_script_of_each_action_does_what_the_run_does(swarm: Lab, truth: Truth, twins: Any) -> None:
+    for name in TWINS:
+        truth.docker("node", "update", "--label-add", "old=1", name)
     truth.service("web", 6, on=(*TWINS, "mgr3"))
     truth.service("agent", 5, mode="global")
     assert state(swarm, truth, "wrk1")["containers"] == ["agent", "web", "web"]
 
-    labels = twins("node.label", "label=zone=a,note=it's $HOME; \"so\" `id`")
-    assert labels["spec"]["Labels"] == {"zone": "a", "note": "it's $HOME; \"so\" `id`"}
-    assert twins("node.label", "label=zone=b,note-")["spec"]["Labels"] == {"zone": "b"}
+    note = """it's $HOME; "so" `id`"""
+    labels = twins("node.label", f"label=zone=a,old-,note={note}")["spec"]["Labels"]
+    assert labels == {"zone": "a", "note": note}
     assert twins("node.promote")["raft"] == "reachable"
     assert twins("node.demote")["raft"] is None
     assert twins("node.pause")["spec"]["Availability"] == "pause"
@@ -70,7 +74,9 @@ def test_the_script_of_each_action_does_what_the_run_does(swarm: Lab, truth: Tru
     assert truth.placed("web") == ["mgr3"] * 6
 
 
-def test_the_script_that_removes_a_node_does_what_the_run_does(swarm: Lab, truth: Truth, twins: Any) -> None:
+@pytest.mark.lab
+def test_the_script_that_removes_a_node_does_what_the_run_does(lab: Lab, truth: Truth, twins: Any) -> None:
+    truth.notices_soon()
     truth.service("web", 5, mode="global")
 
     # bash, unlike dash, reads no further than the line it is at: a command that reads its stdin would eat the script.
@@ -134,19 +140,12 @@ def test_a_script_that_would_cut_off_its_own_manager_stops_before(lab: Lab, cli:
 def test_a_dry_run_changes_nothing_and_a_plan_can_be_read_by_a_program(lab: Lab, cli: Cli, truth: Truth) -> None:
     before = truth.nodes()
 
-    plans = {
-        "node.drain": [],
-        "node.pause": [],
-        "node.promote": [],
-        "node.label": ["label=zone=a"],
-        "node.remove": ["force=true"],
-    }
-    for name, arguments in plans.items():
+    for name, *arguments in (["node.promote"], ["node.label", "label=zone=a"], ["node.remove", "force=true"]):
         plan = cli.plan(name, "node=wrk1", *arguments)
         assert plan["schema"] == 1
         assert (plan["runbook"], plan["touches"]) == (name, ["wrk1"])
         assert plan["steps"] and all(step["commands"] for step in plan["steps"])
-        assert cli.script(name, "node=wrk1", *arguments).startswith("#!/bin/sh\n")
+    assert cli.script("node.drain", "node=wrk1").startswith("#!/bin/sh\n")
     shown = cli.run("node.demote", "node=mgr2", "--dry-run")
     assert shown.code == 0  # to look at what a rule forbids is allowed
     assert "SAFETY RULE tolerance=mgr2" in shown.out

@@ -41,9 +41,12 @@ class Tmux:
 
     def sees(self, *words: str, seconds: float = 20) -> None:
         """Waits until the screen has these words, wherever its lines are broken."""
-        wait_for(
-            f"the terminal shows {words}", lambda: all(w in " ".join(" ".join(self.lines).split()) for w in words), seconds
-        )
+
+        def shown() -> bool:
+            text = " ".join(" ".join(self.lines).split())
+            return all(word in text for word in words)
+
+        wait_for(f"the terminal shows {words}", shown, seconds)
 
 
 @pytest.fixture

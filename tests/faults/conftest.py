@@ -15,8 +15,6 @@ from swarmtui.runbooks import node_steps
 from tests.faults.scenes import Scene, slow_to_start
 from tests.faults.stage import Stage, staged
 
-agent.behaviour  # noqa: B018  # what is replaced below; fails here if it moves
-
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:

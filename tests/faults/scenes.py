@@ -11,12 +11,16 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.api.http import Request
 from swarmtui.demo.scenarios import SCENARIOS, Size
+from swarmtui.demo.world import agent
 from swarmtui.demo.world.images import Behaviour, behaviour
 from swarmtui.demo.world.objects import Node
 from swarmtui.demo.world.world import World
@@ -163,7 +167,10 @@ def slow_to_start(image: str, command: Any) -> Behaviour:
 @functools.cache
 def plan_of(scene: Scene) -> Plan:
     """The plan, made from the simulated engine's own answers but without a connection."""
-    return asyncio.run(_plan(scene))
+    with ThreadPoolExecutor(1) as aside, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agent, "behaviour", slow_to_start)
+        # Aside, because the thread that collects or runs the tests may have an event loop that runs.
+        return aside.submit(asyncio.run, _plan(scene)).result()
 
 
 async def _plan(scene: Scene) -> Plan:

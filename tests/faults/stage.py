@@ -26,6 +26,7 @@ from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
 from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.session import Session
 from tests.faults.scenes import SEED, Scene, plan_of
+from tests.faults.state import State, read_state
 
 SPEED = 200.0
 """Simulated seconds in a real one, once time passes by itself."""
@@ -33,6 +34,7 @@ TICK = 10.0
 """Simulated seconds that pass at every question of a waiting step, until somebody struck."""
 RUN = "20261121T090203Z-faults-0001"
 SETTLED_SECONDS = 8.0
+"""How long heartbeats and elections may take at this speed on a loaded machine, in real seconds."""
 
 POINTS = ("intent", "effect", "unrecorded")
 """Where it strikes: the intent is on disk and nothing was done; in the middle of it; done, but not yet recorded."""
@@ -219,11 +221,26 @@ class Stage:
             for connection in list(server.connections):
                 connection.abort()
 
-    @property
-    def through(self) -> str:
-        """The host of the manager in use."""
-        node_id = self.sessions[-1].connection.node_id
-        return next(n.hostname for n in self.demo.world.clusters[0].nodes.values() if n.id == node_id)
+    def crash(self, *names: str, back_after: float | None = None) -> None:
+        """The power of hosts goes, and comes back after so many simulated seconds."""
+        world = self.demo.world
+        for name in names:
+            world.crash(world.hosts[name])
+            if back_after is not None:
+                world.kernel.after(back_after, lambda host=world.hosts[name]: world.boot(host))
+
+    def boot(self, *names: str) -> None:
+        """The power of hosts comes back."""
+        for name in names:
+            self.demo.world.boot(self.demo.world.hosts[name])
+
+    async def led(self) -> None:
+        """Waits until the managers have a leader."""
+        raft = self.demo.world.control(self.demo.world.clusters[0]).raft
+        end = asyncio.get_running_loop().time() + SETTLED_SECONDS
+        while raft.leader is None:
+            assert asyncio.get_running_loop().time() < end, "no leader was elected"
+            await asyncio.sleep(0.01)
 
     # -- the truth -------------------------------------------------------------------------------------------------
 
@@ -257,62 +274,8 @@ class Stage:
             await asyncio.sleep(0.03)
 
 
-@dataclass
-class State:
-    """What must be the same however often a run was cut off.
-
-    Attributes:
-        nodes: by hostname: Role, Availability, Labels, State, and whether it is a member of the raft.
-        services: how many tasks of each run.
-    """
-
-    nodes: dict[str, dict[str, Any]]
-    services: dict[str, int]
-    tasks: dict[str, int] = field(compare=False)
-
-    def after(self, scene: Scene) -> State:
-        """What a scene shall make of it."""
-        nodes = {name: {**was, **(scene.nodes.get(name) or {})} for name, was in self.nodes.items()}
-        for name, change in scene.nodes.items():
-            if change is None:
-                del nodes[name]
-        return State(nodes, {**self.services, **scene.services}, {})
-
-    def told(self, scene: Scene) -> dict[str, Any]:
-        """What a run says it has proved: the nodes it was for, without what heartbeats make of them."""
-        told: dict[str, Any] = {}
-        for name in scene.nodes:
-            node = self.nodes.get(name)
-            told[name] = None if node is None else {k: v for k, v in node.items() if k != "State"}
-        return told
-
-
-def read_state(client: APIClient) -> State:
-    nodes, running, tasks = {}, {}, {}
-    ids = {}
-    for node in client.nodes():
-        ids[node["ID"]] = name = node["Description"]["Hostname"]
-        nodes[name] = {
-            "Role": node["Spec"]["Role"],
-            "Availability": node["Spec"]["Availability"],
-            "Labels": node["Spec"].get("Labels") or {},
-            "State": node["Status"]["State"],
-            "Member": "ManagerStatus" in node,
-        }
-        tasks[name] = 0
-    names = {service["ID"]: service["Spec"]["Name"] for service in client.services()}
-    running = dict.fromkeys(names.values(), 0)
-    for task in client.tasks():
-        name = ids.get(task.get("NodeID", ""), "")
-        if name and task["Status"]["State"] in ("assigned", "accepted", "preparing", "ready", "starting", "running"):
-            tasks[name] += 1
-        if name and nodes[name]["State"] == "ready" and task["Status"]["State"] == "running":
-            running[names[task["ServiceID"]]] += 1
-    return State(nodes, running, tasks)
-
-
 class Faulty:
-    """A step of a plan, with a fault at one of its points or none. What it is not asked about here is the step's own."""
+    """A step of a plan, with a fault at one of its points or none. All else is the step's own."""
 
     def __init__(self, step: Step, stage: Stage, fault: Fault | None) -> None:
         self._step = step
@@ -381,6 +344,9 @@ class Faulty:
         self._stage.struck = True
         self._stage.thaw()
         await fault.strike(self._stage)
+
+
+PutOn = Callable[[Scene], contextlib.AbstractAsyncContextManager[Stage]]
 
 
 @contextlib.asynccontextmanager

@@ -6,64 +6,25 @@ Cut: every SSH connection ends at that point; the same run must go on by itself.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from swarmtui.demo.world import agent
-from swarmtui.runbooks.journal import RunRecord
 from swarmtui.runbooks.node_steps import MoveConnection, WaitStep
-from swarmtui.runbooks.runner import FINISHED
-from tests.faults.scenes import SCENES, Scene, plan_of, slow_to_start, steps_of
-from tests.faults.stage import POINTS, RUN, Fault, Killed, Stage, State, lines
-
-PutOn = Callable[[Scene], AbstractAsyncContextManager[Stage]]
+from tests.faults.checks import check_effects, check_journal, check_state
+from tests.faults.scenes import SCENES, Scene, plan_of, steps_of
+from tests.faults.stage import POINTS, RUN, Fault, Killed, PutOn, Stage, lines
 
 
 def cases(kind: str) -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agent, "behaviour", slow_to_start)
-        for scene in SCENES:
-            for place, (name, step) in enumerate(steps_of(scene), 1):
-                points = POINTS
-                if kind == "cut" and not isinstance(step, WaitStep | MoveConnection):
-                    points = (*POINTS, "asked")
-                for point in points:
-                    yield pytest.param(scene, place, point, id=f"{scene}/{name}/{point}/{kind}")
-
-
-def lost_answers(point: str) -> int:
-    """How many answers were lost there: for so many requests nobody can know whether they are still needed."""
-    return 0 if point == "intent" else 1
-
-
-def check_effects(stage: Stage, point: str) -> None:
-    """Everything was done once. A request more than that only where its answer was lost, and then it had no effect."""
-    assert Counter(stage.done) == Counter(stage.scene.effects)
-    # "Out of sequence" is the engine's own guard: a node's version also grows with its certificate.
-    refused = [w for w in stage.writes if w.status >= 300 and b"out of sequence" not in w.told]
-    assert len(refused) <= lost_answers(point), stage.writes
-
-
-def check_journal(stage: Stage, record: RunRecord) -> None:
-    """The journal tells it all: every line is whole, every step finished, the run done."""
-    assert lines(stage.journal.path(RUN))[-1]["kind"] == "end"
-    assert record.outcome == "done"
-    assert list(record.steps) == [step.id for step in plan_of(stage.scene).steps]
-    assert {step.state for step in record.steps.values()} <= {str(state) for state in FINISHED} - {"skipped"}
-
-
-async def check_state(stage: Stage, start: State) -> None:
-    """The end is the one that was written down by hand, as the stock SDK sees it."""
-    scene, expected, now = stage.scene, start.after(stage.scene), await stage.state()
-    # At once, since the run says it is proved:
-    assert now.told(scene) == expected.told(scene)
-    assert [now.tasks[name] for name in scene.emptied] == [0 for _ in scene.emptied]
-    # In the end, after heartbeats and elections:
-    await stage.settled(expected)
+    for scene in SCENES:
+        for place, (name, step) in enumerate(steps_of(scene), 1):
+            points = POINTS
+            if kind == "cut" and not isinstance(step, WaitStep | MoveConnection):
+                points = (*POINTS, "asked")
+            for point in points:
+                yield pytest.param(scene, place, point, id=f"{scene}/{name}/{point}/{kind}")
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
+from tests.lab import images
 from tests.lab.machine import LabError, cgroup_pids, wait_for
 from tests.lab.nspawn import Machine
 
@@ -13,6 +16,15 @@ START = "systemctl reset-failed docker.service docker.socket; systemctl start do
 
 class Host(Machine):
     """A host of a lab, with its faults."""
+
+    def import_image(self, name: str, root: bytes, changes: Iterable[str] = images.CHANGES) -> None:
+        """Make an image on this host from a tar of its root folder (`images.busybox_root`, `images.tar_of`).
+
+        Args:
+            changes: Dockerfile lines, as `docker import --change` takes them.
+        """
+        words = " ".join(f"--change {shlex.quote(change)}" for change in changes)
+        self.sh(f"docker import {words} - {shlex.quote(name)}", data=root)
 
     # --- network ----------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Lab:
         self._calm: Memory | None = None
         self._autolock = False
         self.reset_reason = ""
+        self._images: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         self.hosts: list[Host] = []
 
     # --- what it is -------------------------------------------------------------------------------------------
@@ -235,8 +236,7 @@ class Lab:
     def reset(self) -> None:
         """Back to a calm Swarm, as `swarm()` made it: in place if that is quick, else on new machines (about 5 s).
 
-        Addresses, host keys, users' keys and images loaded meanwhile stay where the machines stay; with new machines
-        only the stock images are there. Why new machines were needed is in `reset_reason`, else it is "".
+        Addresses, ssh host keys and images given with `add_image` stay in any case. Why new machines were needed is in `reset_reason`, else it is "".
         """
         if self._calm is None:
             raise LabError("reset() goes back to a calm Swarm, and this lab has none: call swarm() first")
@@ -256,6 +256,21 @@ class Lab:
         for host in self.hosts:
             self.network.mend(host.name)
         self.each(Host.power_on)
+        self.import_images(self.hosts)
+
+    # --- images -----------------------------------------------------------------------------------------------
+
+    def add_image(self, name: str, root: bytes, changes: Iterable[str] = images.CHANGES) -> None:
+        """Make an image on every host (see `Host.import_image`), and on every new machine from now on."""
+        self._images[name] = (root, tuple(changes))
+        self.each(lambda host: host.import_image(name, *self._images[name]))
+
+    def import_images(self, hosts: Iterable[Host]) -> None:
+        """Bring the images of `add_image` to these hosts."""
+        if self._images:
+            self.each(lambda host: [host.import_image(name, *image) for name, image in self._images.items()], hosts)
+
+    # --- the Swarm, again -------------------------------------------------------------------------------------
 
     def save(self) -> Saved:
         """Copy all disks, for `restore`; see `disks.save`."""
@@ -269,7 +284,11 @@ class Lab:
         """Let a host join the Swarm of another."""
         body = {"RemoteAddrs": [f"{by.address}:2377"], "JoinToken": token}
         body |= {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": host.address}
-        host.api("POST", "/swarm/join", body, timeout=60)
+        try:
+            host.api("POST", "/swarm/join", body, timeout=60)
+        except LabError as error:
+            if "in the background" not in str(error):  # the engine waits 20 s itself, and goes on joining after that
+                raise
 
     @property
     def unlock_key(self) -> str:
@@ -305,10 +324,7 @@ def fill_template(base: bases.Base) -> None:
     base.docker.mkdir(mode=0o710)
     with Lab(managers=1, _base=base) as lab:
         host = lab["mgr1"]
-        changes = [word for change in images.CHANGES for word in ("--change", change)]
-        (host.folder / "upper/root").mkdir(exist_ok=True)
-        host.sh("cat >/tmp/busybox.tar", data=images.busybox_root())
-        host.docker("import", *changes, "/tmp/busybox.tar", images.STOCK[0])
+        host.import_image(images.STOCK[0], images.busybox_root())
         for name in images.STOCK[1:]:
             host.docker("tag", images.STOCK[0], name)
         host.stop_docker()

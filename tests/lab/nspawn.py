@@ -68,7 +68,10 @@ class Machine:
 
     @property
     def docker_folder(self) -> Path:
-        """The host's /var/lib/docker, to be read from this machine (also while the host is off)."""
+        """The host's /var/lib/docker, to be read from this machine (also while the host is off).
+
+        With `disk_mb` it is empty: the folder is then a file system in `docker.img` beside it.
+        """
         return self.folder / "docker"
 
     # --- disk and power ---------------------------------------------------------------------------------------
@@ -197,11 +200,16 @@ class Machine:
         self.lab.record()
 
     def replace(self, wait: bool = True) -> None:
-        """A new machine in its place: same name and address, empty disk, other ssh host key."""
+        """A new machine in its place: same name and address, empty disk, other ssh host key.
+
+        Images given with `Lab.add_image` are there again with `wait` only.
+        """
         self.power_off()
         self.make_disk()
         self.lab.write_home()
         self.power_on(wait)
+        if wait:
+            self.lab.import_images([self])
 
     # --- running things on it ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import fixtures, mirrors, state, why
+from tests.lab import fixtures, images, mirrors, state, why
 from tests.lab.fixtures import MakeLab
 from tests.lab.lab import Lab
 from tests.lab.machine import CGROUPS, LOCKS, STATE, Process, kill_group, run, start_time, wait_for
@@ -208,6 +208,7 @@ def test_reset_in_place(lab: Lab) -> None:
 @needs_lab
 def test_reset_on_new_machines(lab: Lab) -> None:
     keys = [host.public_host_key for host in lab.hosts]
+    lab.add_image("stand-in:1", images.busybox_root((("bin/hello", b"#!/bin/sh\necho hello $1\n"),)))
     lab["mgr2"].destroy()
     lab["mgr3"].sh("docker swarm leave --force")
     lab.reset()
@@ -215,6 +216,7 @@ def test_reset_on_new_machines(lab: Lab) -> None:
     lab["mgr1"].docker("node", "promote", "wrk1")
     lab.reset()
     assert lab.reset_reason == "wrk1 is a manager"
+    assert lab["wrk2"].docker("run", "--rm", "--network=none", "stand-in:1", "hello", "you").stdout == "hello you\n"
     assert len(lab.nodes()) == 5 and keys == [host.public_host_key for host in lab.hosts]
     assert lab["mgr2"].ssh("hostname").stdout.strip() == "mgr2"
 

@@ -92,7 +92,8 @@ def test_nothing_is_an_empty_list_in_both_of_gos_spellings(null: bytes) -> None:
 
 
 def test_fields_that_old_engines_leave_out_or_null_have_defaults_and_new_ones_are_ignored() -> None:
-    bare, nulls = {"ID": "1"}, {"ID": "2", "ManagerStatus": None, "Spec": {"Labels": None}, "Tomorrow": {"x": [1]}}
+    bare: b.Json = {"ID": "1"}
+    nulls: b.Json = {"ID": "2", "ManagerStatus": None, "Spec": {"Labels": None}, "Tomorrow": {"x": [1]}}
     nulls["Description"] = {"Engine": {"Labels": None, "Plugins": None}, "Resources": {"GenericResources": None}}
     found = nodes()(body(bare, nulls))
     assert [node.is_voter for node in found.values()] == [False, False]

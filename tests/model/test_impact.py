@@ -152,7 +152,7 @@ def test_a_task_whose_service_was_removed_only_leaves() -> None:
 
 
 def test_local_volumes_and_binds_stay_behind() -> None:
-    mounts = [
+    mounts: list[b.Json] = [
         {"Type": "volume", "Source": "pgdata", "Target": "/data"},
         {"Type": "volume", "Source": "own", "Target": "/o", "VolumeOptions": {"DriverConfig": {"Name": "local"}}},
         {"Type": "volume", "Source": "shared", "Target": "/s", "VolumeOptions": {"DriverConfig": {"Name": "rexray"}}},

@@ -25,7 +25,7 @@ def satisfies(node: b.Json, constraint: str) -> bool:
     spec, description = node["Spec"], node["Description"]
     if key == "node.ip":
         inside = ipaddress.ip_address(node["Status"]["Addr"]) in ipaddress.ip_network(wanted)
-        return inside != negative
+        return bool(inside != negative)
     value = {
         "node.hostname": description["Hostname"],
         "node.role": spec["Role"],
@@ -33,7 +33,7 @@ def satisfies(node: b.Json, constraint: str) -> bool:
         "node.labels.zone": spec["Labels"].get("zone", ""),
         "engine.labels.disk": description["Engine"]["Labels"].get("disk", ""),
     }[key]
-    return (value.casefold() == wanted.casefold()) != negative
+    return bool((value.casefold() == wanted.casefold()) != negative)
 
 
 def allowed(service: b.Json, node: b.Json) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import os
 import resource
@@ -15,7 +16,6 @@ from typing import Any
 import pytest
 
 from swarmtui.errors import UsageError
-from swarmtui.runbooks import journal as journal_module
 from swarmtui.runbooks.journal import Journal, JournalError, JournalWriter, RunRecord, new_run_id
 from swarmtui.runbooks.render import report
 
@@ -332,7 +332,7 @@ def test_an_operator_without_a_name_is_told_by_number(journal: Journal, monkeypa
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(journal_module.getpass, "getuser", nobody)
+    monkeypatch.setattr(getpass, "getuser", nobody)
     with journal.writer(RUN) as writer:
         begin(writer)
     assert journal.read(RUN).operator.startswith(f"uid {os.getuid()}@")

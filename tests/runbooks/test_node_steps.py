@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -182,7 +183,7 @@ async def test_labels_come_back_from_the_engine_and_go_back_to_it_byte_for_byte(
         (posted,) = [request for request in engine.requests if request.method == "POST"]
     finally:
         await engine.stop()
-    assert node_steps.json.loads(posted.body)["Labels"] == {"team": family, "note": lines}
+    assert json.loads(posted.body)["Labels"] == {"team": family, "note": lines}
 
 
 # -- waiting ---------------------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ def all_cases() -> tuple[Case, ...]:
                 nodes, answers = cluster(voters, reachable, ghost)
                 opened = session(b.snapshot(nodes))
                 names = of_each_kind(voters, reachable)
+                wanted: list[tuple[str, tuple[str, ...]]]
                 wanted = [(runbook, (name,)) for runbook in ("node.demote", "node.remove") for name in names]
                 if not ghost:
                     wanted = [(runbook, (name,)) for runbook in SINGLE for name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -16,6 +17,8 @@ _MAX_HEAD = 64 * 1024
 _MAX_HEADERS = 100
 _MAX_BODY = 8 * 1024 * 1024
 _PIECE = 256 * 1024
+_CHUNK_SIZE = re.compile(rb"^[0-9A-Fa-f]{1,8}$")
+_TOKEN = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 
 class BadRequest(Exception):
@@ -89,8 +92,10 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
+        if not colon or not _TOKEN.match(name):
             raise BadRequest(400, "malformed header")
+        if name.lower() in headers and name.lower() in ("content-length", "transfer-encoding", "host"):
+            raise BadRequest(400, "repeated header")
         headers[name.lower()] = value.strip()
     if parts[2] == "HTTP/1.0":
         headers.setdefault("connection", "close")
@@ -105,10 +110,13 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
-    if headers.get("transfer-encoding", "").lower() == "chunked":
+    encoding = headers.get("transfer-encoding", "").lower()
+    if encoding == "chunked" and "content-length" not in headers:
         return await _read_chunks(reader)
+    if encoding:
+        raise BadRequest(400, "unsupported transfer encoding")
     length = headers.get("content-length", "0")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdigit()):
         raise BadRequest(400, "malformed Content-Length")
     if int(length) > _MAX_BODY:
         raise BadRequest(413, "request body too large")
@@ -119,11 +127,10 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     body = bytearray()
     while True:
         line = (await reader.readuntil(b"\r\n"))[:-2].partition(b";")[0].strip()
-        try:
-            size = int(line, 16)
-        except ValueError:
-            raise BadRequest(400, "malformed chunk") from None
-        if size < 0 or len(body) + size > _MAX_BODY:
+        if not _CHUNK_SIZE.match(line):
+            raise BadRequest(400, "malformed chunk")
+        size = int(line, 16)
+        if len(body) + size > _MAX_BODY:
             raise BadRequest(413, "request body too large")
         body += await reader.readexactly(size)
         if await reader.readexactly(2) != b"\r\n":

@@ -55,6 +55,7 @@ class LocalSwarm:
         cert_begin, cert_end: the validity of its certificate, in seconds since the epoch.
         certificate: the certificate itself, made when somebody looks.
         rejected: it was removed from the Swarm, and learned so when Docker started.
+        superseded: another manager forced a new cluster that still lists this one; it is about to follow.
         stuck: its certificate is not renewed by itself, until Docker is restarted.
     """
 
@@ -74,6 +75,7 @@ class LocalSwarm:
     certificate: Certificate | None = None
     stuck: bool = False
     rejected: bool = False
+    superseded: bool = False
 
     def renew(self, now: float) -> None:
         """Get a new certificate, valid for as long as the Swarm's Spec says."""

@@ -71,6 +71,7 @@ class Raft:
             and host.swarm.node_id == member.node_id
             and not host.swarm.locked
             and not host.swarm.error
+            and not host.swarm.superseded
         )
 
     def side_of(self, name: str) -> set[str]:

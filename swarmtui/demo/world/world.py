@@ -8,17 +8,19 @@ from typing import Any
 from swarmtui.demo.world.agent import Agent
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.control import Control
-from swarmtui.demo.world.host import Host
+from swarmtui.demo.world.host import Host, LocalSwarm
 from swarmtui.demo.world.ids import Ids
 from swarmtui.demo.world.journal import Journal
 from swarmtui.demo.world.kernel import Kernel
 from swarmtui.demo.world.objects import Json, Node, Service, Task
-from swarmtui.demo.world.raft import COLD_START, Raft
+from swarmtui.demo.world.raft import COLD_START, Member, Raft
 
 DOCKER_START = 0.6
 DOCKER_STOP = 0.4
 SWARM_TIMEOUT = 20.0
 """How long a starting engine waits for its Swarm before it answers anything, in seconds."""
+REJOIN = (20.0, 60.0)
+"""Bounds of the time until an old manager has joined a forced new cluster that lists it, in seconds."""
 BOOT = 3.0
 """Seconds from power to a host that answers."""
 
@@ -117,12 +119,44 @@ class World:
             return
         if swarm.rejected:
             return
+        successor = self._successor(host)
+        if successor is not None:
+            swarm.superseded = True
+            wait = self.ids.random.uniform(*REJOIN)
+            self.kernel.after(wait, lambda: self._follow_successor(host, swarm, successor))
         if swarm.stuck or swarm.cert_end - self.kernel.now() < (swarm.cert_end - swarm.cert_begin) / 2:
             swarm.renew(self.kernel.now())
         swarm.raft.refresh(COLD_START if swarm.raft.leader is None else None)
         if swarm.role == "manager" and swarm.raft.leads_for(host):
             swarm.seen_leader = True
         self.control(swarm.cluster).nodes.check(swarm.node_id)
+
+    def _successor(self, host: Host) -> Cluster | None:
+        """The forced new cluster that this returning manager would follow: one that still lists it."""
+        swarm = host.swarm
+        if swarm is None or swarm.role != "manager":
+            return None
+        for cluster in reversed(self.clusters):
+            raft = self.control(cluster).raft
+            newer = cluster is not swarm.cluster and cluster.id == swarm.cluster.id
+            if newer and swarm.node_id in cluster.nodes and raft.leads_for(host):
+                return cluster
+        return None
+
+    def _follow_successor(self, host: Host, swarm: LocalSwarm, cluster: Cluster) -> None:
+        if host.swarm is not swarm or not host.running or swarm.node_id not in cluster.nodes:
+            swarm.superseded = False
+            swarm.raft.refresh()
+            return
+        old, control = swarm.raft, self.control(cluster)
+        swarm.cluster, swarm.raft, swarm.superseded = cluster, control.raft, False
+        swarm.key = cluster.unlock_key
+        self.bind(cluster, swarm.node_id, host)
+        old.refresh()
+        control.raft.add(Member(swarm.node_id, host.name, f"{swarm.address}:2377"))
+        swarm.seen_leader = True
+        self.update_remotes(cluster)
+        control.nodes.check(swarm.node_id)
 
     async def until_answers(self, host: Host) -> None:
         """Wait until a starting engine answers: at once, or once its Swarm has come up or has not for 20 s."""

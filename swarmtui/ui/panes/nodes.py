@@ -10,6 +10,8 @@ from swarmtui.model.text import one_line
 from swarmtui.ui.cells import Cell, Column, Row, natural
 
 DAY = 86_400.0
+THROUGH = " ←"
+"""Behind the name of the node we talk through."""
 
 COLUMNS = (
     Column("name", "NODE", min_width=8, max_width=32, flex=1),
@@ -71,7 +73,7 @@ class NodeRows:
         platform = node.description.platform
         manager, manager_style, rank = _manager(node)
         return (
-            Cell(f"{name} ←" if through else name, "strong" if node.is_voter else "", natural(name)),
+            Cell(name + THROUGH if through else name, "strong" if node.is_voter else "", natural(name)),
             Cell(one_line(node.status.state) or "?", _STATE_STYLES.get(node.status.state, "warn")),
             Cell(one_line(node.spec.availability), _AVAILABILITY_STYLES.get(node.spec.availability, "warn")),
             Cell(manager, manager_style, (rank, natural(name))),

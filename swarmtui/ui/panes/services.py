@@ -29,21 +29,22 @@ class ServiceRows:
         ready = {node.id for node in snapshot.nodes.values() if node.is_ready}
         running = Counter(t.service_id for t in snapshot.tasks.values() if t.runs and t.node_id in ready)
         wanted = Counter(t.service_id for t in snapshot.tasks.values() if t.desired_state == "running")
+        known = all((r := snapshot.readings.get(name)) is not None and r.known for name in ("nodes", "tasks"))
         made: dict[str, tuple[object, Row]] = {}
         rows: dict[str, Row] = {}
         for service in snapshot.services.values():
             desired = service.replicas if service.replicas is not None else wanted[service.id]
-            basis = (service, running[service.id], desired)
+            basis = (service, running[service.id], desired, known)
             before = self._made.get(service.id)
             if before is None or before[0] != basis:
-                before = (basis, _row(service, running[service.id], desired))
+                before = (basis, _row(service, running[service.id], desired, known=known))
             made[service.id] = before
             rows[service.id] = before[1]
         self._made = made
         return rows
 
 
-def _row(service: Service, running: int, desired: int) -> Row:
+def _row(service: Service, running: int, desired: int, *, known: bool) -> Row:
     name = one_line(service.name)
     container = service.spec.task_template.container_spec
     image = one_line(container.image).partition("@")[0] if container else "-"
@@ -55,7 +56,9 @@ def _row(service: Service, running: int, desired: int) -> Row:
     return (
         Cell(name, "", natural(name)),
         Cell(mode, "dim"),
-        Cell(
+        Cell("?", "dim", 0)
+        if not known
+        else Cell(
             f"{running}/{desired}", "bad" if short and not running else "warn" if short else "good", running - desired
         ),
         Cell(image),
