@@ -23,7 +23,7 @@ from swarmtui.link.certificates import expiry
 from swarmtui.link.changes import Changes
 from swarmtui.link.decode import decode_one
 from swarmtui.link.manager import Manager
-from swarmtui.link.person import Person
+from swarmtui.link.person import Nobody, Person
 from swarmtui.link.reasons import LinkError, Reason, standing
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.ssh_settings import SshSettings
@@ -263,8 +263,11 @@ class Session:
         body = await self.get(f"/nodes/{node_id}", clean=False)
         return decode_one(body, Node, "the node"), body
 
-    async def host(self, node: Node) -> SshHost:
+    async def host(self, node: Node, *, ask: bool = True) -> SshHost:
         """Opens (or finds open) an SSH connection to a node's host.
+
+        Args:
+            ask: whether the person may be asked about host keys and passphrases on the way; without, it fails instead.
 
         Raises:
             LinkError: it cannot be reached, or nobody knows how.
@@ -278,7 +281,7 @@ class Session:
             if host is not None and not host.closed:
                 return host
             target = node_target(self.opening, node)
-            host = await SshHost.connect(target, self._settings, self.person)
+            host = await SshHost.connect(target, self._settings, self.person if ask else Nobody())
             self._hosts[node.id] = host
             return host
 

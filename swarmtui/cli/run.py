@@ -194,7 +194,11 @@ async def _execute(
     with journal.writer(run_id) as writer:
         printer.begin()
         runner = Runner(session, plan, writer, observe=printer.event, record=record, accepted=accepted)
-        outcome = await runner.run()
+        unsubscribe = session.subscribe(lambda: printer.connection(session.connection.note))
+        try:
+            outcome = await runner.run()
+        finally:
+            unsubscribe()
     printer.end(outcome)
     return _exit_code(outcome)
 
@@ -214,6 +218,7 @@ class _Printer:
         self._as_json = as_json
         self._titles = {step.id: (number, step) for number, step in enumerate(plan.steps, 1)}
         self._announced = ""
+        self._note = ""
 
     def _line(self, **fields: Any) -> None:
         print(json.dumps({"schema": render.JSON_SCHEMA, "run": self._run_id, **fields}), flush=True)
@@ -223,6 +228,15 @@ class _Printer:
             self._line(event="plan", plan=render.plan_json(self._plan))
         else:
             print(f"{self._plan.title} (run {self._run_id})", flush=True)
+
+    def connection(self, note: str) -> None:
+        """Says what became of the connection, once."""
+        if note and note != self._note:
+            if self._as_json:
+                self._line(event="connection", text=note)
+            else:
+                print(f"    {note}", flush=True)
+        self._note = note
 
     def event(self, event: Event) -> None:
         if self._as_json:

@@ -1,8 +1,8 @@
 """Imports asyncssh without its detour over the C compiler. Import it before anything that imports asyncssh.
 
 asyncssh looks for liboqs with `ctypes.util.find_library`, which runs ldconfig, then gcc, then ld where the library is
-not installed: 60 ms of our first paint where there is a compiler. Meanwhile the same question is answered from the loader's
-cache alone; a liboqs that is installed is found as before.
+not installed: 60 ms of our first paint where there is a compiler. Meanwhile the same question is answered from the
+loader's cache alone; a liboqs that is installed is found as before.
 """
 
 from __future__ import annotations

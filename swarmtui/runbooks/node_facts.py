@@ -128,7 +128,8 @@ async def with_containers(session: Session, facts: NodeFacts) -> NodeFacts:
     async def look(node: Node) -> tuple[str, tuple[str, ...]] | None:
         try:
             async with asyncio.timeout(CONTAINERS_SECONDS):
-                host = await session.host(node)
+                # A look on the side asks nobody anything: the question would be gone before it could be answered.
+                host = await session.host(node, ask=False)
                 return node.id, await _containers_outside_swarm(host, "sudo -n " if facts.sudo else "")
         except (SwarmtuiError, TimeoutError):
             return None

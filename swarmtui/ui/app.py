@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.timer import Timer
 
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.model.text import one_line
@@ -65,7 +66,8 @@ class Console(App[int]):
         self._journal_folder = journal
         self._deriver = Deriver(opening.cluster.zone_label)
         self._dirty = asyncio.Event()
-        self._ageing = False
+        self._ageing: Timer | None = None
+        self._ageing_stale = False
         self._keys = dict(keys or {})
         main = MainScreen if self.read_only else ActingScreen
         self.main = main(opening.name, production=opening.cluster.production, read_only=self.read_only)
@@ -125,10 +127,19 @@ class Console(App[int]):
             if session.snapshot.seq and (known is None or known.snapshot is not session.snapshot):
                 self.derived = await asyncio.to_thread(self._deriver, session.snapshot, session.connection.node_id)
                 self.main.show(self.derived, stale=self._stale())
+            self._dim()
             if isinstance(self.screen, ReadingScreen):
                 self.screen.renew()
             self._tell_header()
             self._let_it_age()
+
+    def _dim(self) -> None:
+        """Data that is not live does not look so."""
+        stale = self._stale()
+        for name in ("nodes", "services"):
+            table = self.main.table(name)
+            if table is not None and self.derived is not None:
+                table.dim = stale
 
     def _stale(self) -> bool:
         session, derived = self.session, self.derived
@@ -159,22 +170,19 @@ class Console(App[int]):
 
     def _let_it_age(self) -> None:
         """While data is stale its age is looked at every few seconds; while it is live nothing ticks."""
-        if self._stale() and not self._ageing:
-            self._ageing = True
-            self.set_timer(AGE_SECONDS, self._aged)
-        elif not self._ageing and self.session is not None and self.session.live:
+        stale = self._stale()
+        if self._ageing is not None and stale == self._ageing_stale:
+            return
+        if stale or (self.session is not None and self.session.live):
+            if self._ageing is not None:
+                self._ageing.stop()
             # Live data turns stale without a word from anybody: look once, when that could be.
-            self._ageing = True
-            self.set_timer(STALE_SECONDS + 1, self._aged)
+            self._ageing_stale = stale
+            self._ageing = self.set_timer(AGE_SECONDS if stale else STALE_SECONDS + 1, self._aged)
 
     def _aged(self) -> None:
-        self._ageing = False
-        if self.derived is not None:
-            table_stale = self._stale()
-            for name in ("nodes", "services"):
-                table = self.main.table(name)
-                if table is not None:
-                    table.dim = table_stale
+        self._ageing = None
+        self._dim()
         self._tell_header()
         self._let_it_age()
 

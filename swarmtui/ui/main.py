@@ -297,7 +297,8 @@ class ActingScreen(MainScreen):
         if table is None or self._current != "nodes":
             self.app.complain(UsageError("This key works on nodes.", "Go to them with :nodes."))
             return
-        chosen = sorted(table.marks) or ([table.cursor_key] if table.cursor_key else [])
+        marked = [key for key in table.visible_keys if key in table.marks] + sorted(table.hidden_marks)
+        chosen = marked or ([table.cursor_key] if table.cursor_key else [])
         if not chosen:
             self.app.complain(UsageError("There is no node to act on.", ""))
             return

@@ -312,7 +312,7 @@ async def test_forcing_although_others_live_makes_two_clusters() -> None:
     assert build.control.raft.leader is not None, "the old majority goes on"
     assert control.cluster.id == build.cluster.id
     risky = [entry.text for entry in build.world.journal.entries if entry.kind == "swarm.force"]
-    assert risky == ["A new cluster was forced on mgr1 although mgr2, mgr3 was alive."]
+    assert risky == ["A new cluster was forced on mgr1 although mgr2 and mgr3 still lived."]
 
 
 async def test_old_managers_follow_a_forced_cluster_that_still_lists_them() -> None:

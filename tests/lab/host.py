@@ -119,6 +119,18 @@ class Host(Machine):
         """How many processes the host has, its containers included."""
         return len(cgroup_pids(self.cgroups[:1]))
 
+    def replace(self, wait: bool = True) -> None:
+        """A new machine in its place: same name and address, empty disk, other ssh host key.
+
+        Images given with `Lab.add_image` are there again with `wait` only.
+        """
+        self.power_off()
+        self.make_disk()
+        self.lab.write_home()
+        self.power_on(wait)
+        if wait:
+            self.lab.import_images([self])
+
     # --- disk -------------------------------------------------------------------------------------------------
 
     def fill_disk(self, folder: str, size_kb: int = 256) -> None:

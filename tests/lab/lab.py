@@ -236,7 +236,8 @@ class Lab:
     def reset(self) -> None:
         """Back to a calm Swarm, as `swarm()` made it: in place if that is quick, else on new machines (about 5 s).
 
-        Addresses, ssh host keys and images given with `add_image` stay in any case. Why new machines were needed is in `reset_reason`, else it is "".
+        Addresses, ssh host keys and images given with `add_image` stay in any case. `reset_reason`
+        tells why new machines were needed, else it is "".
         """
         if self._calm is None:
             raise LabError("reset() goes back to a calm Swarm, and this lab has none: call swarm() first")
@@ -268,7 +269,11 @@ class Lab:
     def import_images(self, hosts: Iterable[Host]) -> None:
         """Bring the images of `add_image` to these hosts."""
         if self._images:
-            self.each(lambda host: [host.import_image(name, *image) for name, image in self._images.items()], hosts)
+            self.each(self._import_all, hosts)
+
+    def _import_all(self, host: Host) -> None:
+        for name, (root, changes) in self._images.items():
+            host.import_image(name, root, changes)
 
     # --- the Swarm, again -------------------------------------------------------------------------------------
 

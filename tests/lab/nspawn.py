@@ -199,18 +199,6 @@ class Machine:
         remove_tree(self.folder)
         self.lab.record()
 
-    def replace(self, wait: bool = True) -> None:
-        """A new machine in its place: same name and address, empty disk, other ssh host key.
-
-        Images given with `Lab.add_image` are there again with `wait` only.
-        """
-        self.power_off()
-        self.make_disk()
-        self.lab.write_home()
-        self.power_on(wait)
-        if wait:
-            self.lab.import_images([self])
-
     # --- running things on it ---------------------------------------------------------------------------------
 
     @property

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 from swarmtui.demo.api.http import Response
 from swarmtui.demo.api.router import Call, route
 from swarmtui.demo.api.services import find_task
-from swarmtui.demo.world.control import Control, find
+from swarmtui.demo.world.control import Control
 from swarmtui.demo.world.errors import ApiError
+from swarmtui.demo.world.find import find
 from swarmtui.demo.world.ids import stamp
 from swarmtui.demo.world.images import log_line
 from swarmtui.demo.world.objects import Task

@@ -5,8 +5,8 @@ from __future__ import annotations
 from swarmtui.demo.api import filters
 from swarmtui.demo.api.http import Response
 from swarmtui.demo.api.router import Call, route
-from swarmtui.demo.world.control import find
 from swarmtui.demo.world.errors import ApiError
+from swarmtui.demo.world.find import find
 from swarmtui.demo.world.objects import Node
 
 

@@ -8,10 +8,12 @@ from swarmtui.demo.api import filters
 from swarmtui.demo.api.http import Response, json_response
 from swarmtui.demo.api.nodes import join_json
 from swarmtui.demo.api.router import Call, Endpoint, route
-from swarmtui.demo.world.control import Control, find
+from swarmtui.demo.world.control import Control
 from swarmtui.demo.world.errors import ApiError
+from swarmtui.demo.world.find import find
 from swarmtui.demo.world.ids import stamp
-from swarmtui.demo.world.objects import Blob, Json
+from swarmtui.demo.world.objects import Json
+from swarmtui.demo.world.resources import Blob
 
 
 def _table(control: Control, kind: str) -> dict[str, Blob]:
@@ -47,7 +49,7 @@ def _register(kind: str) -> None:
     async def create(call: Call) -> Response:
         spec = call.json()
         control = await call.manager(write=True)
-        return json_response({"ID": control.create_blob(spec, secret=kind == "secret").id}, 201)
+        return json_response({"ID": control.blobs.create(spec, secret=kind == "secret").id}, 201)
 
     @endpoint("GET", "/{id}")
     async def inspect(call: Call) -> Response:
@@ -61,13 +63,13 @@ def _register(kind: str) -> None:
             raise ApiError(400, f"invalid {kind} version")
         control = await call.manager(write=True)
         blob = find(_table(control, kind), call.args["id"], kind)
-        control.update_blob(blob, int(call.query["version"]), spec)
+        control.blobs.update(blob, int(call.query["version"]), spec)
         return Response()
 
     @endpoint("DELETE", "/{id}")
     async def remove(call: Call) -> Response:
         control = await call.manager(write=True)
-        control.remove_blob(find(_table(control, kind), call.args["id"], kind))
+        control.blobs.remove(find(_table(control, kind), call.args["id"], kind))
         return Response(204)
 
 
@@ -154,7 +156,7 @@ async def create_network(call: Call) -> Response:
     request = call.json()
     if (request.get("Driver") or "bridge") == "overlay" or request.get("Scope") == "swarm":
         control = await call.manager(write=True)
-        return json_response({"Id": control.create_network(request).id, "Warning": ""}, 201)
+        return json_response({"Id": control.networks.create(request).id, "Warning": ""}, 201)
     if any(network["Name"] == request.get("Name") for network in call.host.networks):
         raise ApiError(409, f"network with name {request.get('Name')} already exists")
     network = {
@@ -176,5 +178,5 @@ async def remove_network(call: Call) -> Response:
         call.host.networks = [n for n in call.host.networks if n["Id"] != network["Id"]]
         return Response(204)
     control = await call.manager(write=True)
-    control.remove_network(control.cluster.networks[network["Id"]])
+    control.networks.remove(control.cluster.networks[network["Id"]])
     return Response(204)

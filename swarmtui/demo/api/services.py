@@ -6,8 +6,9 @@ from swarmtui.demo.api import filters
 from swarmtui.demo.api.http import Response, json_response
 from swarmtui.demo.api.nodes import join_json
 from swarmtui.demo.api.router import Call, route
-from swarmtui.demo.world.control import Control, find
+from swarmtui.demo.world.control import Control
 from swarmtui.demo.world.errors import ApiError
+from swarmtui.demo.world.find import find
 from swarmtui.demo.world.objects import STATES, Service, Task
 
 _MODES = {

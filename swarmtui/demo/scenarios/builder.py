@@ -9,7 +9,8 @@ from swarmtui.demo.world import membership
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.control import Control
 from swarmtui.demo.world.host import Host
-from swarmtui.demo.world.objects import Json, Network, Node, Service, StoreObject, Task
+from swarmtui.demo.world.objects import Json, Node, Service, StoreObject, Task
+from swarmtui.demo.world.resources import Network
 from swarmtui.demo.world.world import World
 
 HOUR = 3600.0
@@ -61,14 +62,14 @@ class Builder:
     def network(self, name: str, stack: str, age: float, **more: Any) -> Network:
         """An overlay network of a stack."""
         request = {"Name": f"{stack}_{name}", "Driver": "overlay", "Labels": {STACK: stack}, **more}
-        network = self.control.create_network(request)
+        network = self.control.networks.create(request)
         self.backdate(network, age)
         return network
 
     def blob(self, name: str, stack: str, age: float, *, secret: bool) -> None:
         """A secret or a config of a stack."""
         spec = {"Name": f"{stack}_{name}", "Labels": {STACK: stack}, "Data": "c2ltdWxhdGVkCg=="}
-        self.backdate(self.control.create_blob(spec, secret=secret), age)
+        self.backdate(self.control.blobs.create(spec, secret=secret), age)
 
     def service(
         self,

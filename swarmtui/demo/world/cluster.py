@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 
 from swarmtui.demo.world.ids import Ids, stamp
 from swarmtui.demo.world.kernel import Kernel
-from swarmtui.demo.world.objects import Blob, Json, Network, Node, Service, StoreObject, Task
+from swarmtui.demo.world.objects import Json, Node, Service, StoreObject, Task
 from swarmtui.demo.world.pki import Authority
+from swarmtui.demo.world.resources import Blob, Network
 
 NINETY_DAYS = 90 * 24 * 3600
 

@@ -9,8 +9,9 @@ from collections import defaultdict
 from swarmtui.demo.world import errors
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.host import Host, LocalSwarm
-from swarmtui.demo.world.objects import Json, Network, Node
+from swarmtui.demo.world.objects import Json, Node
 from swarmtui.demo.world.raft import Member, Raft
+from swarmtui.demo.world.resources import Network
 from swarmtui.demo.world.world import World
 
 JOIN_TIME = 0.6
@@ -46,7 +47,7 @@ def init(world: World, host: Host, request: Json) -> str:
     cluster.commit_cluster()
     for label, driver, ingress in (("ingress", "overlay", True), ("host", "host", False)):
         if ingress:
-            world.control(cluster).create_network({"Name": label, "Driver": driver, "Ingress": True})
+            world.control(cluster).networks.create({"Name": label, "Driver": driver, "Ingress": True})
         else:
             cluster.commit(Network(id=world.ids.object(), label=label, driver=driver, predefined=True))
     node = add_node(world, cluster, host, "manager", request)
@@ -295,9 +296,9 @@ def _note_force(world: World, host: Host, swarm: LocalSwarm) -> None:
     startable = [m.host for m in others if m.host not in alive and world.hosts[m.host].powered]
     text = f"A new cluster was forced on {host.name}"
     if alive:
-        text += f" although {', '.join(sorted(alive))} was alive"
+        text += f" although {' and '.join(sorted(alive))} still lived"
     elif startable:
-        text += f" although {', '.join(sorted(startable))} could be started"
+        text += f" although {' and '.join(sorted(startable))} could be started"
     world.journal.note("swarm.force", text + ".", risky=bool(alive or startable))
 
 

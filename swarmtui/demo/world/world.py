@@ -285,7 +285,7 @@ class World:
 
     def networks_of(self, cluster: Cluster, service: Service, task: Task) -> list[Json]:
         """The networks a new task is attached to."""
-        return self.control(cluster).attachments(service)
+        return self.control(cluster).networks.attachments(service)
 
     def _publish(self, cluster: Cluster, message: Json) -> None:
         control = self._controls.get(id(cluster))
