@@ -20,7 +20,7 @@ PATHS = ("/nodes", "/services?status=true", "/tasks", "/networks")
 def _get(path: str, sock: str) -> bytes:
     link = socket.socket(socket.AF_UNIX)
     try:
-        link.connect(sock)
+        link.connect(sock.removeprefix("unix://"))
         link.sendall(f"GET {path} HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n".encode())
         pieces = []
         while piece := link.recv(1 << 20):

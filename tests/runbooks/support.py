@@ -74,7 +74,7 @@ class FakeSession:
     def host_label(self, node: Node) -> SshTarget:
         return SshTarget(node.address, "root")
 
-    async def host(self, node: Node) -> Host:
+    async def host(self, node: Node, *, ask: bool = True) -> Host:
         if node.id not in self.hosts:
             raise LinkError(Reason.UNREACHABLE, node.name)
         return self.hosts[node.id]
