@@ -29,7 +29,7 @@ from swarmtui.link.ssh import SshHost
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target
 from swarmtui.link.watch import Watch
-from swarmtui.model.swarm import COLLECTIONS, Node, Snapshot, host_of
+from swarmtui.model.swarm import COLLECTIONS, Info, Node, Snapshot, host_of
 from swarmtui.opening import Opening, node_target
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Session:
         self._watch: Watch | None = None
         self._hosts: dict[str, SshHost] = {}
         self._host_locks: dict[str, asyncio.Lock] = {}
+        self._infos: dict[Manager, Info] = {}
         self._moving_from = ""
         self._avoided: frozenset[str] = frozenset()
         self._left: asyncio.Future[None] | None = None
@@ -321,6 +322,7 @@ class Session:
         failures = 0
         last: Target | None = None
         while True:
+            self._infos.clear()
             manager = await first_usable(self._candidates(last), self._open, self._tried)
             if manager is None:
                 pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
@@ -387,6 +389,7 @@ class Session:
         except BaseException:
             await manager.close()
             raise
+        self._infos[manager] = info
         return manager, trouble
 
     async def _stay(self, manager: Manager) -> None:
@@ -412,7 +415,7 @@ class Session:
         watch = self._watch = Watch(
             manager.engine,
             name=manager.label,
-            start=self.snapshot,
+            start=replace(self.snapshot, info=self._infos.pop(manager)),
             publish=publish,
             polled=self._changes.tell,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -46,7 +46,7 @@ class Watch:
 
     Args:
         name: what people call the manager it goes through.
-        start: the snapshot to go on from; what cannot be read keeps its values.
+        start: the snapshot to go on from, with this engine's info; what cannot be read keeps its values.
         publish: called on the event loop with every new snapshot.
         polled: called on the event loop after every poll, also one that changed nothing or failed.
 
@@ -100,6 +100,9 @@ class Watch:
         Raises:
             LinkError: the connection is lost.
         """
+        # What people look at first is read first, and alone: on a new connection every further request costs a channel.
+        if not self._snapshot.nodes_known:
+            await self._look(("nodes",))
         listener = asyncio.create_task(self._listen())
         try:
             while True:
@@ -141,20 +144,20 @@ class Watch:
     async def _poll(self) -> None:
         self._polling = True
         try:
-            reads = {
-                asyncio.create_task(self._read(name, path)): name
-                for name, path in (("info", "/info"), *((c, f"/{c}") for c in COLLECTIONS))
-            }
-            try:
-                await self._collect(reads)
-            finally:
-                for read in reads:
-                    read.cancel()
-                await asyncio.gather(*reads, return_exceptions=True)
+            await self._look(("info", *COLLECTIONS))
         finally:
             self._polling = False
             self.polls += 1
             self._polled()
+
+    async def _look(self, names: Iterable[str]) -> None:
+        reads = {asyncio.create_task(self._read(name)): name for name in names}
+        try:
+            await self._collect(reads)
+        finally:
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
 
     async def _collect(self, reads: dict[asyncio.Task[Any], str]) -> None:
         done, pending = await asyncio.wait(reads, timeout=PARTIAL_SECONDS)
@@ -163,8 +166,8 @@ class Watch:
             done, _ = await asyncio.wait(pending)
             self._merge({reads[read]: read for read in done})
 
-    async def _read(self, name: str, path: str) -> Any:
-        body = await self._engine.get(path, clean=False)
+    async def _read(self, name: str) -> Any:
+        body = await self._engine.get(f"/{name}", clean=False)
         if name == "info":
             return decode_one(body, Info, "itself")
         return await asyncio.to_thread(self._collections[name], body)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import mirrors
+from tests.lab import images, mirrors
 from tests.lab.machine import CACHE, LabError, remove_tree, run
 
 RELEASES = {"20.10": "bookworm", "26.1": "trixie"}
@@ -94,7 +94,7 @@ class NoBase(LabError):
 
 def recipe(release: str) -> str:
     """A hash of all that goes into a tree; another recipe makes another tree."""
-    parts = [VERSION, release, PACKAGES, EXTRA[release], FILES, COMMANDS]
+    parts = [VERSION, release, PACKAGES, EXTRA[release], FILES, COMMANDS, images.STOCK, images.CHANGES]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 

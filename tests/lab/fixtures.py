@@ -15,6 +15,33 @@ from tests.lab.lab import Lab, fill_template
 from tests.lab.why import lab_must_run, why_no_lab
 
 MakeLab = Callable[..., Lab]
+MARKS = ("lab", "lab26")
+FIXTURES = {"lab", "lab26", "lab_session", "lab26_session", "make_lab"}
+_left_out = pytest.StashKey[tuple[int, str]]()
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the lab's tests out where it cannot run; the summary has one line for all of them."""
+    ours = [
+        item
+        for item in items
+        if any(item.get_closest_marker(mark) for mark in MARKS) or FIXTURES & set(getattr(item, "fixturenames", ()))
+    ]
+    if ours and (reason := why_no_lab()) and not lab_must_run():
+        config.stash[_left_out] = (len(ours), reason)
+        config.hook.pytest_deselected(items=ours)
+        left = set(ours)
+        items[:] = [item for item in items if item not in left]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, and why."""
+    if _left_out in config.stash:
+        count, reason = config.stash[_left_out]
+        terminalreporter.write_line(
+            f"Left out: {count} test{'s' if count > 1 else ''} on the lab, because {reason}.", yellow=True
+        )
 
 
 def demand_lab(engine: str) -> None:

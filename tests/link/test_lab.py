@@ -76,6 +76,27 @@ def put_back(host: Host, command: str) -> Iterator[None]:
         host.sh(command)
 
 
+@asynccontextmanager
+async def sshd(host: Host, *lines: str) -> AsyncIterator[None]:
+    """Gives a host's sshd these settings, and waits until they hold: a reload closes its port for a moment."""
+
+    def starts() -> int:
+        return int(host.sh("journalctl -u ssh.service -o cat | grep -c 'Server listening'", check=False).stdout)
+
+    async def restarted() -> bool:
+        return await asyncio.to_thread(starts) >= before + 2  # IPv4 and IPv6
+
+    before = starts()
+    host.sshd(*lines)
+    try:
+        await until(restarted, 20)
+        yield
+    finally:
+        before = starts()
+        host.sshd()
+        await until(restarted, 20)
+
+
 # -- the usual way -----------------------------------------------------------------------------------------------
 
 
@@ -104,12 +125,8 @@ async def test_a_newer_engine(lab26: Lab, home: Path) -> None:
         stale = {"version": str(node["Version"]["Index"] - 1)}
         with pytest.raises(EngineError, match="changed by somebody else"):
             await manager.engine.post(f"/nodes/{node['ID']}/update", params=stale, json=node["Spec"])
-    host.sshd("AllowStreamLocalForwarding no")
-    try:
-        async with opened(lab26, host, "op") as manager:
-            assert manager.via == "dial-stdio" and (await manager.info()).name == "mgr1"
-    finally:
-        host.sshd()
+    async with sshd(host, "AllowStreamLocalForwarding no"), opened(lab26, host, "op") as manager:
+        assert manager.via == "dial-stdio" and (await manager.info()).name == "mgr1"
 
 
 @pytest.mark.usefixtures("at_home")
@@ -191,11 +208,8 @@ async def test_an_unknown_host_key_is_shown_as_the_host_itself_shows_it(lab: Lab
 async def test_a_changed_host_key(lab: Lab) -> None:
     host, person = lab["mgr1"], Asked()
     host.sh("rm -f /root/other /root/other.pub; ssh-keygen -q -t ed25519 -N '' -f /root/other")
-    host.sshd("HostKey /root/other")
-    try:
+    async with sshd(host, "HostKey /root/other"):
         error = await refused(lab, host, person=person)
-    finally:
-        host.sshd()
     assert error.reason is Reason.HOST_KEY_CHANGED and fingerprint_on(host, "/root/other.pub") in error.what
     assert not person.questions
 
@@ -252,12 +266,9 @@ async def test_a_jump_host(lab: Lab, tmp_path: Path) -> None:
     came_from = (await manager.host.run("echo $SSH_CONNECTION", timeout=10)).out.split()[0]
     assert came_from == gate.address and (await manager.info()).name == "mgr1"
     await manager.close()
-    gate.sshd("AllowTcpForwarding no")
-    try:
+    async with sshd(gate, "AllowTcpForwarding no"):
         with pytest.raises(LinkError) as caught:
             await Manager.open(SshTarget("inner"), chosen, Nobody())
-    finally:
-        gate.sshd()
     assert caught.value.reason is Reason.JUMP_REFUSED and "AllowTcpForwarding" in caught.value.next_step
 
 
@@ -267,8 +278,7 @@ async def test_a_jump_host(lab: Lab, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("at_home")
 async def test_without_forwarding(lab: Lab) -> None:
     host = lab["mgr1"]
-    host.sshd("AllowStreamLocalForwarding no")
-    try:
+    async with sshd(host, "AllowStreamLocalForwarding no"):
         async with opened(lab, host, "op") as manager:
             assert manager.via == "dial-stdio" and manager.host is not None
             stream = manager.engine.events({"scope": ["swarm"]})
@@ -285,8 +295,6 @@ async def test_without_forwarding(lab: Lab) -> None:
         with put_back(host, "chmod 755 /usr/bin/docker"):
             error = await refused(lab, host, "op")
             assert error.reason is Reason.FORWARDING_REFUSED and "AllowStreamLocalForwarding" in error.next_step
-    finally:
-        host.sshd()
 
 
 @pytest.mark.usefixtures("at_home")

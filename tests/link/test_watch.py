@@ -116,13 +116,14 @@ async def until(so: Callable[[], bool], seconds: float = 5.0) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_the_first_poll_gives_a_whole_snapshot() -> None:
+async def test_the_nodes_come_first_and_the_first_poll_gives_a_whole_snapshot() -> None:
     api, one = b.service("api"), b.node("one", id="1")
     async with watching(Engine(nodes=[one], services=[api], tasks=[b.task(api, one)])) as watched:
         await watched.polls(1)
-        (snapshot,) = watched.published
+        first, snapshot = watched.published
+    assert first.readings.keys() == {"nodes"} and len(first.nodes) == 1
     assert snapshot.complete and (len(snapshot.nodes), len(snapshot.services), len(snapshot.tasks)) == (1, 1, 1)
-    assert (snapshot.source, snapshot.cluster_id, snapshot.info.name, snapshot.seq) == ("mgr1", "c1", "mgr1", 1)
+    assert (snapshot.source, snapshot.cluster_id, snapshot.info.name, snapshot.seq) == ("mgr1", "c1", "mgr1", 2)
     assert abs(snapshot.taken_at - time.time()) < 60 and snapshot.oldest() == snapshot.taken_at
     assert watched.told == 1
 
@@ -245,7 +246,7 @@ async def test_a_slow_manager_is_asked_less_often_however_many_events_there_are(
         while engine.count() < 3:
             engine.event()
             await asyncio.sleep(0.02)
-    begun = [at for name, at in engine.asked if name == "nodes"]
+    begun = [at for name, at in engine.asked if name == "tasks"]
     assert min(later - earlier for earlier, later in itertools.pairwise(begun)) >= 0.05 + 5 * 0.05
 
 

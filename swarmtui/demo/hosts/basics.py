@@ -5,11 +5,7 @@ from __future__ import annotations
 from swarmtui.demo.hosts import files
 from swarmtui.demo.hosts.commands import COMMANDS, Context, command
 from swarmtui.demo.hosts.shell import Output
-from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import DOCKER_START, DOCKER_STOP
-
-_SOCKET = "/var/run/docker.sock"
-_FOLDERS = ("/", "/etc", "/root", "/tmp", "/var", "/var/lib", "/var/lib/docker", "/var/run", "/run")
 
 
 @command("true", ":")
@@ -99,19 +95,6 @@ async def uname(context: Context) -> Output:
     return Output(out="Linux\n")
 
 
-def exists(host: Host, path: str) -> str:
-    """What is at a path of a host: `socket`, `file`, `folder`, or nothing."""
-    bare = path.rstrip("/") or "/"
-    if bare in (_SOCKET, "/run/docker.sock"):
-        return "socket" if host.docker or host.socket else ""
-    known_files = files.listing(host)
-    if bare in known_files:
-        return "file"
-    if bare in _FOLDERS or any(known.startswith(bare + "/") for known in known_files):
-        return "folder"
-    return ""
-
-
 @command("test", "[")
 async def test(context: Context) -> Output:
     args = [word for word in context.args if word != "]"]
@@ -120,7 +103,7 @@ async def test(context: Context) -> Output:
         wanted, args = False, args[1:]
     if len(args) != 2:
         return Output(err="test: only `test -X PATH' is supported here\n", code=2)
-    kind = exists(context.host, args[1])
+    kind = files.kind(context.host, args[1])
     tests = {
         "-e": bool(kind),
         "-S": kind == "socket",
@@ -142,11 +125,11 @@ async def test(context: Context) -> Output:
 async def cat(context: Context) -> Output:
     result = Output()
     for path in context.args:
-        text = files.read(context.world, context.host, path)
+        text = files.read(context.host, path)
         if text is not None:
             result.out += text
         else:
-            kind = exists(context.host, path)
+            kind = files.kind(context.host, path)
             reason = "Is a directory" if kind == "folder" else "No such file or directory"
             result.err += f"cat: {path}: {reason}\n"
             result.code = 1
@@ -157,7 +140,7 @@ async def cat(context: Context) -> Output:
 async def ls(context: Context) -> Output:
     result = Output()
     for path in [word for word in context.args if not word.startswith("-")] or ["/root"]:
-        kind = exists(context.host, path)
+        kind = files.kind(context.host, path)
         if not kind:
             result.err += f"ls: cannot access '{path}': No such file or directory\n"
             result.code = 2
@@ -175,7 +158,7 @@ async def ls(context: Context) -> Output:
 async def openssl(context: Context) -> Output:
     args = list(context.args)
     path = args[args.index("-in") + 1] if "-in" in args[:-1] else ""
-    text = files.read(context.world, context.host, path) if path else None
+    text = files.read(context.host, path) if path else None
     if args[:1] != ["x509"] or text is None:
         return Output(err="openssl: only `x509 -noout … -in FILE' is supported on a simulated host\n", code=1)
     lines = [line for flag, line in files.certificate_lines(text) if flag in args]

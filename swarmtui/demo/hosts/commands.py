@@ -96,7 +96,7 @@ class HostShell:
 
 def _load() -> None:
     """Register all commands."""
-    for name in ("basics", "docker"):
+    for name in ("basics", "storage", "docker"):
         importlib.import_module(f"swarmtui.demo.hosts.{name}")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from cryptography import x509
 
-from swarmtui.demo.world.host import Host
-from swarmtui.demo.world.world import World
+from swarmtui.demo.world.host import Host, LocalSwarm
 
 SWARM = "/var/lib/docker/swarm"
 CERTIFICATES = f"{SWARM}/certificates"
+SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+FOLDERS = ("/", "/etc", "/root", "/tmp", "/var", "/var/lib", "/var/lib/docker", "/var/run", "/run", "/srv", "/home")
 _OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
 
 
@@ -17,20 +18,75 @@ def listing(host: Host) -> set[str]:
     """The paths of all files of a host."""
     found = {"/etc/hostname", "/etc/os-release", "/etc/machine-id", *host.files}
     if host.swarm is not None:
-        found |= {
-            f"{CERTIFICATES}/swarm-node.crt",
-            f"{CERTIFICATES}/swarm-node.key",
-            f"{CERTIFICATES}/swarm-root-ca.crt",
-            f"{SWARM}/docker-state.json",
-            f"{SWARM}/state.json",
-            f"{SWARM}/worker/tasks.db",
-        }
-        if host.swarm.role == "manager":
-            found.add(f"{SWARM}/raft/wal-v3-encrypted/0000000000000000-0000000000000000.wal")
+        found |= _swarm_files(SWARM, host.swarm)
+    for path, swarm in host.aside.items():
+        found |= _swarm_files(path, swarm)
     return found
 
 
-def read(world: World, host: Host, path: str) -> str | None:
+def _swarm_files(folder: str, swarm: LocalSwarm) -> set[str]:
+    names = {
+        "certificates/swarm-node.crt",
+        "certificates/swarm-node.key",
+        "certificates/swarm-root-ca.crt",
+        "docker-state.json",
+        "state.json",
+        "worker/tasks.db",
+    }
+    if swarm.role == "manager":
+        names.add("raft/wal-v3-encrypted/0000000000000000-0000000000000000.wal")
+    return {f"{folder}/{name}" for name in names}
+
+
+def kind(host: Host, path: str) -> str:
+    """What is at a path of a host: `socket`, `file`, `folder`, or nothing."""
+    bare = path.rstrip("/") or "/"
+    if bare in SOCKETS:
+        return "socket" if host.docker or host.socket else ""
+    known = listing(host)
+    if bare in known:
+        return "file"
+    if bare in FOLDERS or bare in host.folders or any(name.startswith(bare + "/") for name in known):
+        return "folder"
+    return ""
+
+
+def remove(host: Host, path: str) -> bool:
+    """Remove what is at a path and below it; a running engine keeps its Swarm's folder busy."""
+    bare = path.rstrip("/")
+    if bare == SWARM or SWARM.startswith(bare + "/"):
+        if host.docker:
+            return False
+        host.swarm = None
+    host.aside.pop(bare, None)
+    for name in [name for name in host.files if name == bare or name.startswith(bare + "/")]:
+        del host.files[name]
+    host.folders = {name for name in host.folders if name != bare and not name.startswith(bare + "/")}
+    return True
+
+
+def move(host: Host, source: str, target: str) -> bool:
+    """Move a file or a folder; a running engine keeps its Swarm's folder busy."""
+    if SWARM in (source, target) and host.docker:
+        return False
+    if source == SWARM and host.swarm is not None:
+        host.aside[target], host.swarm = host.swarm, None
+    elif source in host.aside:
+        swarm = host.aside.pop(source)
+        if target == SWARM:
+            host.swarm = swarm
+        else:
+            host.aside[target] = swarm
+    for name in [name for name in host.files if name == source or name.startswith(source + "/")]:
+        host.files[target + name[len(source) :]] = host.files.pop(name)
+    host.folders = {
+        target + name[len(source) :] if name == source or name.startswith(source + "/") else name
+        for name in host.folders
+    }
+    return True
+
+
+def read(host: Host, path: str) -> str | None:
     """The text of a file; None if there is none, or if it is not text."""
     if path in host.files:
         return host.files[path]
@@ -40,17 +96,21 @@ def read(world: World, host: Host, path: str) -> str | None:
         return _OS_RELEASE
     if path == "/etc/machine-id":
         return host.engine_id.replace(":", "").lower()[:32] + "\n"
-    swarm = host.swarm
-    if swarm is None:
-        return None
+    for folder, aside in host.aside.items():
+        if path.startswith(folder + "/"):
+            return _swarm_file(aside, SWARM + path[len(folder) :])
+    return None if host.swarm is None else _swarm_file(host.swarm, path)
+
+
+def _swarm_file(swarm: LocalSwarm, path: str) -> str | None:
     if path == f"{CERTIFICATES}/swarm-root-ca.crt":
         return swarm.cluster.authority.pem
-    if path == f"{CERTIFICATES}/swarm-node.crt":
+    if path in (f"{CERTIFICATES}/swarm-node.crt", f"{CERTIFICATES}/swarm-node.key"):
         if swarm.certificate is None:
             swarm.certificate = swarm.cluster.authority.issue(
                 swarm.node_id, swarm.role, swarm.cluster.id, swarm.cert_begin, swarm.cert_end
             )
-        return swarm.certificate.pem
+        return swarm.certificate.pem if path.endswith("crt") else swarm.certificate.key
     if path == f"{SWARM}/state.json":
         remotes = [{"node_id": node, "addr": address} for node, address in swarm.remotes.items()]
         return msgspec.json.encode(remotes).decode()

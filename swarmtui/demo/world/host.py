@@ -93,7 +93,9 @@ class Host:
         boot: when it was switched on last, in seconds since the epoch.
         answers_from: when its Docker begins to answer, in seconds since the epoch.
         clock_offset: by how much its clock is wrong, in seconds.
-        files: made-up files that `cat` and `test` see, by path.
+        aliases: further addresses of its network card.
+        files: files beside the engine's own, by path; `folders` are empty ones.
+        aside: Swarm folders that were moved away, by their present path.
     """
 
     name: str
@@ -113,6 +115,9 @@ class Host:
     volumes: dict[str, Json] = field(default_factory=dict)
     networks: list[Json] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    aside: dict[str, LocalSwarm] = field(default_factory=dict)
+    aliases: list[str] = field(default_factory=list)
     events: EventLog = field(default_factory=EventLog)
     pids: int = 1200
     clock_offset: float = 0.0

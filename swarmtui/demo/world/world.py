@@ -61,7 +61,7 @@ class World:
     def host_at(self, address: str) -> Host | None:
         """The host with this IP address (a port after it does not matter) or name."""
         bare = address.rpartition(":")[0] if ":" in address else address
-        return next((h for h in self.hosts.values() if bare in (h.ip, h.name)), None)
+        return next((h for h in self.hosts.values() if bare in (h.ip, h.name, *h.aliases)), None)
 
     def connected(self, one: str, other: str) -> bool:
         """Does the network carry traffic between these two hosts?"""
