@@ -36,7 +36,7 @@ def lab_figures() -> dict[str, float] | str:
     with Lab(managers=3, workers=2) as lab:
         lab.swarm()
         for number in range(3):
-            options = "-d -q --no-resolve-image --endpoint-mode dnsrr --replicas 3".split()
+            options = ["-d", "-q", "--no-resolve-image", "--endpoint-mode", "dnsrr", "--replicas", "3"]
             lab["mgr1"].docker(
                 "service", "create", *options, "--name", f"web{number}", "alpine:latest", "sleep", "86400"
             )

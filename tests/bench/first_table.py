@@ -21,7 +21,7 @@ SWARMTUI = str(Path(sys.executable).parent / "swarmtui")
 def first_table(
     target: str, last_node: str, env: Mapping[str, str], *, rest_seconds: float = 0.0
 ) -> tuple[float, float]:
-    """Opens the console in a terminal of its own; returns seconds until a node of the table is painted, and MiB at rest."""
+    """Opens the console in a terminal of its own; returns seconds until that node is painted, and MiB at rest."""
     started = time.perf_counter()
     pid, terminal = pty.fork()
     if pid == 0:

@@ -16,9 +16,14 @@ def lost_answers(point: str) -> int:
     return 0 if point == "intent" else 1
 
 
+def check_done(stage: Stage) -> None:
+    """Everything was done, and nothing twice."""
+    assert Counter(stage.done) == Counter(stage.scene.effects)
+
+
 def check_effects(stage: Stage, point: str) -> None:
     """Everything was done once. A request more than that only where its answer was lost, and then it had no effect."""
-    assert Counter(stage.done) == Counter(stage.scene.effects)
+    check_done(stage)
     # "Out of sequence" is the engine's own guard: a node's version also grows with its certificate.
     refused = [w for w in stage.writes if w.status >= 300 and b"out of sequence" not in w.told]
     assert len(refused) <= lost_answers(point), stage.writes

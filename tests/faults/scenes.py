@@ -56,8 +56,12 @@ def drained(world: World) -> None:
     update(world, "wrk1", Availability="drain")
 
 
+def led_by(world: World, name: str) -> None:
+    world.control(world.clusters[0]).raft.elect_now(node(world, name).id)
+
+
 def led_by_mgr2(world: World) -> None:
-    world.control(world.clusters[0]).raft.elect_now(node(world, "mgr2").id)
+    led_by(world, "mgr2")
 
 
 def wrk2_down(world: World) -> None:

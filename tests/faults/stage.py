@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
 from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.session import Session
-from tests.faults.scenes import SEED, Scene, plan_of
+from tests.faults.scenes import SEED, Scene, led_by, plan_of
 from tests.faults.state import State, read_state
 
 SPEED = 200.0
@@ -126,17 +127,17 @@ class Stage:
         written = Written(self._named(router, request.method, path))
         self.writes.append(written)
         if self._hold in ("asked", "door"):
-            opens = self._door if self._hold == "door" else asyncio.Event()
-            self._hold = ""
-            self._middle.set()
-            await opens.wait()
+            await self._wait_at(asyncio.Event() if self._hold == "asked" else self._door)
         response = await original(router, request)
         written.status, written.told = response.status, response.body
         if self._hold == "effect":
-            self._hold = ""
-            self._middle.set()
-            await asyncio.Event().wait()
+            await self._wait_at(self._door)
         return response
+
+    async def _wait_at(self, door: asyncio.Event) -> None:
+        self._hold = ""
+        self._middle.set()
+        await door.wait()
 
     def _named(self, router: Router, method: str, path: str) -> str:
         if path == "/swarm/leave":
@@ -221,26 +222,31 @@ class Stage:
             for connection in list(server.connections):
                 connection.abort()
 
-    def crash(self, *names: str, back_after: float | None = None) -> None:
-        """The power of hosts goes, and comes back after so many simulated seconds."""
+    async def crash(self, *names: str, back_after: float | None = None) -> None:
+        """The power of hosts goes, and comes back after so many simulated seconds; returns once they are silent."""
         world = self.demo.world
         for name in names:
             world.crash(world.hosts[name])
             if back_after is not None:
-                world.kernel.after(back_after, lambda host=world.hosts[name]: world.boot(host))
+                world.kernel.after(back_after, partial(world.boot, world.hosts[name]))
+        await asyncio.gather(*self.demo._changes)
 
     def boot(self, *names: str) -> None:
         """The power of hosts comes back."""
         for name in names:
             self.demo.world.boot(self.demo.world.hosts[name])
 
-    async def led(self) -> None:
-        """Waits until the managers have a leader."""
+    async def whole(self) -> None:
+        """Waits until all managers are there, and one leads."""
         raft = self.demo.world.control(self.demo.world.clusters[0]).raft
         end = asyncio.get_running_loop().time() + SETTLED_SECONDS
-        while raft.leader is None:
+        while raft.leader is None or raft.losing or not all(raft.alive(member) for member in raft.members.values()):
             assert asyncio.get_running_loop().time() < end, "no leader was elected"
             await asyncio.sleep(0.01)
+
+    def lead(self, name: str) -> None:
+        """This manager is the leader."""
+        led_by(self.demo.world, name)
 
     # -- the truth -------------------------------------------------------------------------------------------------
 

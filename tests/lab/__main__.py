@@ -10,6 +10,7 @@ import time
 
 from tests.lab import base, state
 from tests.lab.lab import Lab, fill_template
+from tests.lab.limits import lower_limits
 from tests.lab.machine import STATE, LabError, remove_tree
 from tests.lab.why import why_no_lab
 
@@ -58,6 +59,7 @@ def _bases() -> int:
 
 def _sweep() -> int:
     swept = state.sweep()
+    lower_limits()
     print(f"Labs left behind and taken down: {', '.join(f'10.77.{n}.0/24' for n in swept) or 'none'}.")
     if not list(STATE.glob("*")):  # a running lab of another checkout may stand on an old tree
         for tree in base.old_trees():

@@ -1,4 +1,4 @@
-"""The console on the simulated cluster, over SSH on loopback, driven by keys. The same on real dockerds: tests/actions."""
+"""The console on the simulated cluster, over SSH on loopback, driven by keys. On real dockerds: tests/actions."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_demoting_the_manager_in_use_moves_the_connection_first(tmp_path: 
 
 
 async def test_labels_are_asked_for_and_checked(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (demo, console):
+    async with opened(tmp_path) as (_, console):
         await console.nodes().select("wrk2").press("L").answer("nonsense").sees("neither KEY=VALUE nor KEY-")
         await console.here().press("ctrl+u").type("rack=7,zone-").press("enter").dialog("--label-add rack=7")
         await console.here().confirm().until_done()
@@ -119,7 +119,7 @@ async def test_it_asks_again_when_the_cluster_changed_behind_the_dialog(tmp_path
         await console.nodes().select("mgr2").press("M").dialog("SAFETY RULE tolerance=mgr2")
         demo.world.crash(demo.world.hosts["mgr3"])
         await console.here().sees("Type").type("mgr2").press("enter")
-        # Either the survivors have noticed (then quorum would go), or they have not yet and it runs: so wait until they have.
+        # The survivors have noticed by now, and without mgr2 nobody would be left to agree.
         await console.here().dialog("the cluster changed while you looked", "SAFETY RULE quorum=mgr2").leave()
         await console.nodes().header("2/3 managers, survives no loss").shows("mgr2", "Reachable")
 
@@ -163,7 +163,7 @@ async def test_looking_screens(tmp_path: Path) -> None:
             .sees('"ManagerStatus"', '"Leader": true')
             .leave()
         )
-        await console.nodes().press("question_mark").sees("Lowercase looks, uppercase changes.", "Empty the node").leave()
+        await console.nodes().press("question_mark").sees("Lowercase looks, uppercase", "Empty the node").leave()
         await console.nodes().press("a").sees("Alarms and advice").leave()
         await console.nodes().press("i").sees("live through root@mgr1", "way: forward").leave()
         await console.nodes().press("v").told("Nothing was run from this console yet")
