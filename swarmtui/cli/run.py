@@ -12,7 +12,7 @@ from swarmtui import config
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened, the_target
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
-from swarmtui.link.reasons import LinkError
+from swarmtui.link.reasons import LinkError, Reason, standing
 from swarmtui.runbooks import params, registry, render
 from swarmtui.runbooks.journal import Journal, RunRecord, new_run_id
 from swarmtui.runbooks.runbook import Plan
@@ -170,6 +170,11 @@ async def _resume(options: Any, known: config.Config) -> int:
             "Begin it anew: what is done already will be found done.",
         )
     async with opened(options.target or record.target, known) as session:
+        if record.cluster_id and not session.snapshot.cluster_id:
+            # Without a leader a manager does not tell which Swarm it is of: on an unknown one nothing is gone on with.
+            through = session.connection.through
+            _tell_failure(None, record.id)
+            raise standing(session.snapshot.info, through) or LinkError(Reason.NO_LEADER, through)
         if record.cluster_id and session.snapshot.cluster_id != record.cluster_id:
             raise UsageError(
                 f"Run {record.id} was on Swarm {record.cluster_id[:12]}; this is {session.snapshot.cluster_id[:12]}.",

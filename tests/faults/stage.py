@@ -274,9 +274,8 @@ class Stage:
     async def settled(self, expected: State) -> None:
         """Waits until the Swarm is as it shall be; fails with what is different."""
         end = asyncio.get_running_loop().time() + SETTLED_SECONDS
-        while (now := await self.state()) != expected:
-            if asyncio.get_running_loop().time() > end:
-                assert now == expected
+        while wrong := (await self.state()).unlike(expected):
+            assert asyncio.get_running_loop().time() < end, wrong
             await asyncio.sleep(0.03)
 
 

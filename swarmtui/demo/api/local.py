@@ -31,7 +31,8 @@ def _ago(seconds: float) -> str:
 
 def _status(container: Container, now: float) -> str:
     if container.state == "running":
-        return f"Up {_ago(now - container.started)}"
+        health = f" ({container.health})" if container.health else ""
+        return f"Up {_ago(now - container.started)}{health}"
     if container.state == "created":
         return "Created"
     return f"Exited ({container.exit_code}) {_ago(now - container.finished)} ago"

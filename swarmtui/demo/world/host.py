@@ -20,6 +20,8 @@ class Container:
 
     Attributes:
         task: the id of its task; empty for one that no Swarm started.
+        restart: does it start with the engine?
+        health: what its health check says; empty without one.
     """
 
     id: str
@@ -38,7 +40,8 @@ class Container:
     networks: dict[str, str] = field(default_factory=dict)
     mounts: list[Json] = field(default_factory=list)
     ports: list[Json] = field(default_factory=list)
-    logs: list[tuple[float, str, str]] = field(default_factory=list)
+    restart: bool = False
+    health: str = ""
 
 
 @dataclass(slots=True)

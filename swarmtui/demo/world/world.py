@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swarmtui.demo.world.agent import Agent
 from swarmtui.demo.world.cluster import Cluster
@@ -14,6 +14,10 @@ from swarmtui.demo.world.journal import Journal
 from swarmtui.demo.world.kernel import Kernel
 from swarmtui.demo.world.objects import Json, Node, Service, Task
 from swarmtui.demo.world.raft import COLD_START, Member, Raft
+
+if TYPE_CHECKING:
+    from swarmtui.demo.platform.dtr import Dtr
+    from swarmtui.demo.platform.ucp import Ucp
 
 DOCKER_START = 0.6
 DOCKER_STOP = 0.4
@@ -42,6 +46,8 @@ class World:
         self.clusters: list[Cluster] = []
         self.on_host_change: Callable[[Host], None] = lambda host: None
         self.journal = Journal(self.kernel.now)
+        self.ucp: Ucp | None = None
+        self.dtr: Dtr | None = None
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
         self._groups: dict[str, int] = {}
@@ -101,6 +107,10 @@ class World:
         self.journal.note("docker.start", f"Docker was started on {host.name}.")
         host.docker = True
         host.docker_since = self.kernel.now()
+        for container in host.containers.values():
+            if container.restart:
+                container.state, container.started = "running", self.kernel.now()
+                container.pid = host.next_pid()
         swarm = host.swarm
         if swarm is not None:
             swarm.rejected = swarm.node_id in swarm.cluster.blocked
