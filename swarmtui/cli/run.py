@@ -173,8 +173,9 @@ async def _resume(options: Any, known: config.Config) -> int:
         if record.cluster_id and not session.snapshot.cluster_id:
             # Without a leader a manager does not tell which Swarm it is of: on an unknown one nothing is gone on with.
             through = session.connection.through
-            _tell_failure(None, record.id)
-            raise standing(session.snapshot.info, through) or LinkError(Reason.NO_LEADER, through)
+            trouble = standing(session.snapshot.info, through) or LinkError(Reason.NO_LEADER, through)
+            _tell_failure(trouble, record.id)
+            return trouble.exit_code
         if record.cluster_id and session.snapshot.cluster_id != record.cluster_id:
             raise UsageError(
                 f"Run {record.id} was on Swarm {record.cluster_id[:12]}; this is {session.snapshot.cluster_id[:12]}.",

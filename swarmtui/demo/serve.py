@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import asyncssh
 
@@ -23,7 +23,10 @@ from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
 from swarmtui.errors import UsageError
 
-_FILES_PER_HOST = 4
+if TYPE_CHECKING:
+    from swarmtui.demo.platform.serve import PlatformServer
+
+_FILES_PER_HOST = 6
 _CLOSE_AT_ONCE = 64
 
 
@@ -72,6 +75,8 @@ class Demo:
         self.config = Path()
         self._engines: dict[str, EngineServer] = {}
         self._servers: dict[str, HostServer] = {}
+        self._platform: PlatformServer | None = None
+        self._platform_lock = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -111,12 +116,16 @@ class Demo:
             f'ssh_config = "{self.ssh_config}"\n'
             'zone_label = "zone"\n'
         )
+        if self.scenario.platform:
+            await self._follow_platform()
         self.world.on_host_change = self._changed
+        self.world.on_platform_change = self._platform_changed
         self.world.kernel.attach(asyncio.get_running_loop())
 
     async def _close(self) -> None:
         self.world.kernel.detach()
         self.world.on_host_change = lambda host: None
+        self.world.on_platform_change = lambda: None
         for change in list(self._changes):
             change.cancel()
         servers = list(self._servers.values())
@@ -125,12 +134,29 @@ class Demo:
             await asyncio.gather(*(server.stop(keep_port=False) for server in batch), return_exceptions=True)
         for engine in self._engines.values():
             await engine.stop()
+        if self._platform is not None:
+            await self._platform.close()
         rundir.remove(self.folder)
 
     def _changed(self, host: Host) -> None:
+        if self._platform is not None:
+            self._platform_changed()
         task = asyncio.ensure_future(self._follow(host))
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
+
+    def _platform_changed(self) -> None:
+        task = asyncio.ensure_future(self._follow_platform())
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+
+    async def _follow_platform(self) -> None:
+        async with self._platform_lock:
+            if self._platform is None:
+                from swarmtui.demo.platform.serve import PlatformServer
+
+                self._platform = PlatformServer(self.world, self.folder)
+            await self._platform.follow()
 
     async def _follow(self, host: Host) -> None:
         """Bring sockets and servers in line with a host: what is off does not answer."""
@@ -163,10 +189,19 @@ class Demo:
             )
         return result
 
+    @property
+    def platform(self) -> dict[str, Any]:
+        """How to reach UCP and DTR, if the scenario has them."""
+        if self._platform is None:
+            return {}
+        return {**self._platform.describe(), "admin": self.world.secrets}
+
     def describe(self) -> dict[str, Any]:
         """What `--serve` prints."""
+        platform = {"platform": self.platform} if self._platform is not None else {}
         return {
             "hosts": self.hosts,
+            **platform,
             "ssh_config": str(self.ssh_config),
             "config": str(self.config),
             "scenario": self.scenario.name,

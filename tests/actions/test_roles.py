@@ -53,6 +53,10 @@ def test_demoting_down_to_the_last_manager(swarm: Lab, cli: Cli, truth: Truth) -
     cli.do("node.demote", "node=mgr3", "--accept", "tolerance=mgr3")
     assert truth.managers() == ["mgr1", "mgr2"]
 
+    watched = cli("status", cli.target)
+    assert watched.code == 1, watched
+    assert "[two-managers]" in watched.out
+
     # 2 to 1 is a warning, by name.
     (warning,) = [text for text in cli.plan("node.demote", "node=mgr1")["warnings"] if "two managers to one" in text]
     assert "mgr1 dies in the middle" in warning

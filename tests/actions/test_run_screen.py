@@ -77,6 +77,21 @@ async def test_a_run_that_is_stopped_leaves_what_was_done_and_goes_on_later(
     assert cli("run", "--resume", run, "--yes").code == 2  # done already
 
 
+async def test_a_run_that_is_walked_out_on_goes_on_later(lab: Lab, cli: Cli, truth: Truth, console: Open) -> None:
+    truth.service("slow", 2, on=("wrk1", "wrk2"), grace=5)
+    async with console() as driver:
+        await driver.nodes().live().select("wrk1").press("D").confirm().sees("still on wrk1").leave()
+        assert driver.app.current_run is not None
+        run = driver.app.current_run.id
+        await driver.here().press("q").answer("yes")
+        await driver.until("the console ends", lambda: driver.app.return_code == 0)
+    assert "stopped" in cli("journal", run).out
+
+    resumed = cli("run", "--resume", run, "--yes")
+    assert resumed.code == 0, resumed
+    assert truth.containers("wrk1") == []
+
+
 async def test_what_somebody_else_changed_under_a_run_is_not_overwritten(lab: Lab, truth: Truth, console: Open) -> None:
     truth.service("slow", 3, on=("wrk1", "wrk2", "mgr3"), grace=4)
     async with console() as driver:

@@ -153,6 +153,10 @@ def test_a_dry_run_changes_nothing_and_a_plan_can_be_read_by_a_program(lab: Lab,
     markdown = cli.run("node.drain", "node=wrk1", "--markdown")
     assert markdown.out.startswith("# Drain wrk1\n") and "docker node update --availability drain wrk1" in markdown.out
     assert cli.run("node.drain", "node=wrk1").code == 2  # neither --yes nor anybody to ask
+    unknown = cli.run("node.drain", "node=wrk11", "--yes")
+    assert unknown.code == 2, unknown
+    assert 'There is no node "wrk11". Did you mean "wrk1"?' in unknown.err
+    assert cli("status", cli.target).code == 0
     assert cli("journal").out == "Nothing was done yet.\n"
 
     after = truth.nodes()

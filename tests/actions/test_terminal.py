@@ -22,11 +22,11 @@ class Tmux:
     """One session of a tmux server of its own."""
 
     def __init__(self, name: str, environment: dict[str, str]) -> None:
-        self._name = name
+        self.name = name
         self._environment = environment
 
     def __call__(self, *arguments: str) -> str:
-        command = ["tmux", "-f", "/dev/null", "-L", self._name, *arguments]
+        command = ["tmux", "-f", "/dev/null", "-L", self.name, *arguments]
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -54,8 +54,10 @@ def tmux(lab: Lab) -> Iterator[Tmux]:
     """A tmux server with a socket name that nobody else has."""
     assert shutil.which("tmux"), "apt-get install tmux"
     server = Tmux(f"swarmtui-test-{lab.number}", lab.ssh_env(TERM="xterm-256color", LANG="C.UTF-8"))
-    yield server
-    server("kill-server")
+    try:
+        yield server
+    finally:
+        subprocess.run(["tmux", "-L", server.name, "kill-server"], capture_output=True, timeout=20)
 
 
 def test_a_drain_at_80_by_24(lab: Lab, cli: Cli, truth: Truth, tmux: Tmux) -> None:

@@ -99,7 +99,7 @@ class Truth:
     # -- things to run ---------------------------------------------------------------------------------------------
 
     def service(
-        self, name: str, replicas: int, *, on: tuple[str, ...] = (), grace: int = 2, mode: str = "", **label: str
+        self, name: str, replicas: int, *, on: tuple[str, ...] = (), grace: int = 1, mode: str = "", **label: str
     ) -> str:
         """Makes a service whose tasks take their whole grace period to stop, and waits until all of them run.
 

@@ -91,7 +91,10 @@ class HostShell:
     def wants_input(self, line: str) -> bool:
         """Does this line read its standard input?"""
         words = self._words(line)
-        return any(words[i : i + 3] == ["docker", "swarm", "unlock"] for i in range(len(words)))
+        starts = range(len(words))
+        return any(words[i : i + 3] == ["docker", "swarm", "unlock"] for i in starts) or (
+            "run" in words and "restore" in words
+        )
 
 
 def _load() -> None:

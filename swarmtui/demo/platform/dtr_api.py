@@ -15,8 +15,9 @@ from swarmtui.demo.world.world import World
 class DtrApi:
     """What the replica on one host answers."""
 
-    def __init__(self, world: World, host: Host) -> None:
+    def __init__(self, world: World, host: Host, port: int) -> None:
         self.world = world
+        self.port = port
         self.host = host
 
     async def __call__(self, request: Request, user: str) -> Response:

@@ -17,14 +17,18 @@ Api = Callable[[Request, str], Awaitable[Response]]
 
 
 class TlsServer:
-    """One HTTPS endpoint. It keeps its port while it is closed."""
+    """One HTTPS endpoint. It keeps its port while it is closed.
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    Args:
+        make_api: gets the port and returns what answers there.
+    """
+
+    def __init__(self, make_api: Callable[[int], Api]) -> None:
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._placeholder: socket.socket | None = self._bind(0)
         self.port = int(self._placeholder.getsockname()[1])
+        self._api = make_api(self.port)
 
     @staticmethod
     def _bind(port: int) -> socket.socket:

@@ -203,7 +203,7 @@ class Ucp:
         return files
 
     def load(self, files: dict[str, bytes]) -> None:
-        """Take over accounts and settings of a backup. Sessions and, on another Swarm, bundles are not valid any more."""
+        """Take over accounts and settings of a backup. Sessions end; on another Swarm, admins' bundles do too."""
         self.accounts.load(json.loads(files["./ucp-auth-store-data/accounts.json"]))
         self.sans = json.loads(files["./ucp-kv/sans"])
         if files["./ucp-kv/instance"].decode() != self.cluster.id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import uuid
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -122,9 +123,11 @@ class UcpApi:
         for host in self.world.hosts.values():
             if not host.running:
                 continue
-            for item in containers(self.world, host):
-                if item["State"] == "running":
-                    found.append({**item, "Names": [f"/{host.name}{name}" for name in item["Names"]]})
+            found += [
+                {**item, "Names": [f"/{host.name}{name}" for name in item["Names"]]}
+                for item in containers(self.world, host)
+                if item["State"] == "running"
+            ]
         return found
 
     def _accounts(self, ucp: Ucp, request: Request, path: str, account: Account) -> Response:
@@ -165,7 +168,7 @@ class UcpApi:
 
     def _list(self, ucp: Ucp, request: Request) -> Response:
         wanted = request.query.get("filter", "all")
-        tests = {
+        tests: dict[str, Callable[[Account], bool]] = {
             "all": lambda a: True,
             "users": lambda a: not a.org,
             "orgs": lambda a: a.org,

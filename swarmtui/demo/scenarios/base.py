@@ -39,6 +39,7 @@ class Scenario:
         goal: what the person is asked to reach; empty where there is nothing to solve.
         build: makes the world.
         check: looks whether the goal is reached.
+        platform: are there HTTPS ports for UCP and DTR?
         risky: what was done that could have gone wrong, judged from the world's log.
     """
 
@@ -48,3 +49,4 @@ class Scenario:
     build: Callable[[World, Size], None]
     check: Callable[[World], Progress] = field(default=lambda world: Progress(False))
     risky: Callable[[World], list[str]] = field(default=lambda world: [])
+    platform: bool = False

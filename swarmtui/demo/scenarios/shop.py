@@ -18,11 +18,13 @@ def shop(
     zones: tuple[str, ...] = ZONES,
     autolock: bool = False,
     card_data_on: Iterable[str] = (),
+    edge: bool = True,
 ) -> Builder:
     """Build it: `managers` and `workers` over the zones, three stacks, everything running.
 
     Args:
         card_data_on: if given, the only hosts that may run the checkout service.
+        edge: is there a proxy on ports 80 and 443 of the managers?
     """
     build = Builder(world)
     manager_hosts = [
@@ -44,7 +46,8 @@ def shop(
         build.labels(name, pci="true")
     _shop_stack(build, "node.labels.pci==true" if card_data_on else "node.role==worker")
     _monitoring_stack(build)
-    _edge_stack(build)
+    if edge:
+        _edge_stack(build)
     build.settle()
     _history(build)
     return build

@@ -79,6 +79,7 @@ class Nodes:
         self._timers.clear()
         for node in list(self.cluster.nodes.values()):
             if node.state == "down":
+                self.check(node.id)  # it may have come back while there was no leader to see it
                 continue
             self.cluster.change_node(
                 node,

@@ -45,9 +45,11 @@ class World:
         self.agents: dict[str, Agent] = {}
         self.clusters: list[Cluster] = []
         self.on_host_change: Callable[[Host], None] = lambda host: None
+        self.on_platform_change: Callable[[], None] = lambda: None
         self.journal = Journal(self.kernel.now)
         self.ucp: Ucp | None = None
         self.dtr: Dtr | None = None
+        self.secrets: dict[str, str] = {}
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
         self._groups: dict[str, int] = {}
