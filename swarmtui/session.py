@@ -262,7 +262,13 @@ class Session:
     async def node(self, node_id: str) -> tuple[Node, bytes]:
         """Reads one node now; returns it (harmless), and the very bytes it came in. Raises LinkError or EngineError."""
         body = await self.get(f"/nodes/{node_id}", clean=False)
-        return decode_one(body, Node, "the node"), body
+        node = decode_one(body, Node, "the node")
+        if node.id != node_id:
+            raise EngineError(
+                f"The engine's answer about node {node_id[:12]} cannot be read: it is about another one, or none.",
+                "Is it a Docker engine, and not a proxy that answers in its place?",
+            )
+        return node, body
 
     async def host(self, node: Node, *, ask: bool = True) -> SshHost:
         """Opens (or finds open) an SSH connection to a node's host.
@@ -324,26 +330,33 @@ class Session:
         while True:
             self._infos.clear()
             manager = await first_usable(self._candidates(last), self._open, self._tried)
-            if manager is None:
-                pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
-                failures += 1
-                self._wake.clear()
-                self._set(next_try_at=time.time() + pause)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
-                self._set(next_try_at=0.0)
-                continue
-            failures = 0
-            last = manager.target
-            try:
-                await self._stay(manager)
-            except LinkError as error:
-                self._lose(manager, error)
-            finally:
-                self._watch, self._manager = None, None
-                self._changes.tell()
-                await manager.close()
+            if manager is not None:
+                last = manager.target
+                proved = await self._use(manager)
+                if proved or failures == 0:
+                    # Another one at once. But one that is lost before it told anything is no reason to storm its sshd.
+                    failures = 0 if proved else 1
+                    continue
+            pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
+            failures += 1
+            self._wake.clear()
+            self._set(next_try_at=time.time() + pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            self._set(next_try_at=0.0)
+
+    async def _use(self, manager: Manager) -> bool:
+        """Stays with a manager until it is lost; tells whether it ever answered a whole poll."""
+        try:
+            await self._stay(manager)
+        except LinkError as error:
+            self._lose(manager, error)
+        finally:
+            watch, self._watch, self._manager = self._watch, None, None
+            self._changes.tell()
+            await manager.close()
+        return watch is not None and watch.polls > 0
 
     def _candidates(self, last: Target | None) -> list[Target]:
         """The named managers, then those the snapshot knows; the one just lost goes to the end of its kind."""

@@ -48,7 +48,7 @@ class Watch:
         name: what people call the manager it goes through.
         start: the snapshot to go on from, with this engine's info; what cannot be read keeps its values.
         publish: called on the event loop with every new snapshot.
-        polled: called on the event loop after every poll, also one that changed nothing or failed.
+        polled: called on the event loop after every poll, also one that changed nothing.
 
     Attributes:
         polls: how many polls are over.
@@ -147,8 +147,9 @@ class Watch:
             await self._look(("info", *COLLECTIONS))
         finally:
             self._polling = False
-            self.polls += 1
-            self._polled()
+        # Only a poll that was not cut off counts: what a plan or a proof rests on was really asked for.
+        self.polls += 1
+        self._polled()
 
     async def _look(self, names: Iterable[str]) -> None:
         reads = {asyncio.create_task(self._read(name)): name for name in names}
@@ -170,7 +171,13 @@ class Watch:
         body = await self._engine.get(f"/{name}", clean=False)
         if name == "info":
             return decode_one(body, Info, "itself")
-        return await asyncio.to_thread(self._collections[name], body)
+        values = await asyncio.to_thread(self._collections[name], body)
+        if name == "nodes" and not values:
+            raise EngineError(
+                "The engine's list of nodes is empty, which no Swarm's is.",
+                "Is it a Docker engine, and not a proxy that answers in its place?",
+            )
+        return values
 
     def _merge(self, reads: Mapping[str, asyncio.Task[Any]]) -> None:
         if not reads:

@@ -82,7 +82,13 @@ class UpdateNode(NodeStep):
                     f"it now is {_told(self.expected, node.spec)}.",
                     "Nothing was changed by this step. Look at the node again and decide anew.",
                 )
-            spec = self._changed(json.loads(body)["Spec"])
+            spec = json.loads(body).get("Spec")
+            if not isinstance(spec, dict):
+                raise StepError(
+                    f"The engine's answer about {self.name} has no Spec: nothing was changed.",
+                    "Is it a Docker engine, and not a proxy that answers in its place?",
+                )
+            spec = self._changed(spec)
             try:
                 await session.post(f"/nodes/{self.node_id}/update", {"version": str(node.version.index)}, spec)
                 return

@@ -81,7 +81,7 @@ async def test_old_data_is_dimmed_and_tells_its_age_until_somebody_answers(
         lab[name].sshd(*CLOSED)
     async with console(lab["mgr2"].target) as driver:
         await driver.nodes().live().shows("mgr1", "Leader")
-        assert len(colours(driver, "mgr1")) > 1
+        await driver.until("the rows have their colours", lambda: len(colours(driver, "mgr1")) > 1, 3)
 
         lab["mgr2"].stop_docker()
         await driver.here().header("NOT CONNECTED", within=NOTICED_SECONDS)
@@ -93,7 +93,7 @@ async def test_old_data_is_dimmed_and_tells_its_age_until_somebody_answers(
         lab["mgr2"].start_docker()
         await driver.here().live(within=40).header("no alarms").shows("mgr2", "←")
         assert "Moved" not in driver.header  # it is the same manager, whatever name it was tried by
-        await driver.until("the rows have their colours", lambda: len(colours(driver, "mgr1")) > 1)
+        await driver.until("the rows have their colours", lambda: len(colours(driver, "mgr1")) > 1, 3)
         assert "NOT CONNECTED" not in driver.header
         await driver.here().select("wrk1").press("S").confirm().until_done()
     assert truth.availability("wrk1") == "pause"

@@ -18,6 +18,9 @@ from swarmtui import config
 from swarmtui.cli.main import main as command_line
 from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.api.http import Request, Response
+from swarmtui.demo.hosts import ssh
+from swarmtui.demo.hosts.commands import HostShell
+from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
 from swarmtui.opening import find
@@ -26,7 +29,8 @@ from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
 from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.session import Session
-from tests.faults.scenes import SEED, Scene, led_by, plan_of
+from tests.faults.lies import Answer, truth
+from tests.faults.scenes import SEED, SMALL, Scene, led_by, plan_of
 from tests.faults.state import State, read_state
 
 SPEED = 200.0
@@ -80,8 +84,10 @@ class Stage:
     Attributes:
         writes: what was to be changed, through whichever engine or host.
         struck: whether the fault has happened.
+        logins: how many SSH connections there were, to all hosts.
         events: what the run told.
         lie: answers in the engine's place, or not (None).
+        commands: what a host answers to a command line, in place of running it.
         watch: sees every event of a run, before anything else happens.
     """
 
@@ -89,8 +95,9 @@ class Stage:
     demo: Demo
     writes: list[Written] = field(default_factory=list)
     struck: bool = False
-    lie: Callable[[Request], Response | None] = lambda request: None
-    sessions: list[Session] = field(default_factory=list)
+    logins: int = 0
+    lie: Answer = truth
+    commands: dict[str, Output] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     watch: Callable[[Event], None] = lambda event: None
     _hold: str = ""
@@ -161,7 +168,6 @@ class Stage:
         opening = find("simulated", config.load(self.demo.config), bundles=self.demo.folder / "bundle")
         async with Session(opening, Nobody()).opened() as session:
             await session.until_tried(30)
-            self.sessions.append(session)
             yield session
 
     @property
@@ -189,6 +195,7 @@ class Stage:
                     writer,
                     observe=self._observe,
                     accepted=[str(rule) for rule in plan.rules],
+                    settle_seconds=SETTLED_SECONDS,
                 )
                 return await runner.run()
 
@@ -357,24 +364,33 @@ PutOn = Callable[[Scene], contextlib.AbstractAsyncContextManager[Stage]]
 @contextlib.asynccontextmanager
 async def staged(scene: Scene, patch: Any) -> AsyncIterator[Stage]:
     """Puts a scene on: served over SSH on loopback, with time standing still."""
-    demo = Demo("calm", speed=SPEED, seed=SEED)
+    demo = Demo(SMALL, speed=SPEED, seed=SEED)
     scene.world(demo.world)
     async with demo:
         # OpenSSH's other default cipher is one call of the library instead of five: half the time of these tests.
         demo.ssh_config.write_text(f"Ciphers aes128-gcm@openssh.com\n{demo.ssh_config.read_text()}")
         stage = Stage(scene, demo)
-        original = Router.__call__
+        routed, ran, logged_in = Router.__call__, HostShell.run, ssh._Server.connection_made
 
         async def answer(router: Router, request: Request) -> Response:
-            return await stage.answer(router, request, original)
+            return await stage.answer(router, request, routed)
 
-        patch.setattr(Router, "__call__", answer)
-        stage.freeze()
-        try:
-            yield stage
-        finally:
-            stage.thaw()
-            patch.setattr(Router, "__call__", original)
+        async def run(shell: HostShell, line: str, stdin: bytes = b"") -> Output:
+            return stage.commands.get(line) or await ran(shell, line, stdin)
+
+        def log_in(server: Any, connection: Any) -> None:
+            stage.logins += 1
+            logged_in(server, connection)
+
+        with patch.context() as patched:
+            patched.setattr(Router, "__call__", answer)
+            patched.setattr(HostShell, "run", run)
+            patched.setattr(ssh._Server, "connection_made", log_in)
+            stage.freeze()
+            try:
+                yield stage
+            finally:
+                stage.thaw()
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -35,12 +35,12 @@ class State:
 
     def unlike(self, expected: State) -> list[str]:
         """What is not as it shall be, one line each."""
-        found = []
-        for mine, theirs in ((self.nodes, expected.nodes), (self.services, expected.services)):
-            for name in sorted({*mine, *theirs}):
-                if mine.get(name) != theirs.get(name):
-                    found.append(f"{name}: {mine.get(name)} instead of {theirs.get(name)}")
-        return found
+        return [
+            f"{name}: {mine.get(name)} instead of {theirs.get(name)}"
+            for mine, theirs in ((self.nodes, expected.nodes), (self.services, expected.services))
+            for name in sorted({*mine, *theirs})
+            if mine.get(name) != theirs.get(name)
+        ]
 
     def told(self, scene: Scene) -> dict[str, Any]:
         """What a run says it has proved: the nodes it was for, without what heartbeats make of them."""

@@ -19,7 +19,7 @@ THEIRS = (
     ("drain", "wrk1", {"Labels": {"zone": "a", "disk": "ssd", "theirs": "1"}}, "wrk1", "theirs=1"),
     ("label", "wrk4", {"Labels": {"zone": "a", "theirs": "1"}}, "wrk4", "theirs=1"),
     ("label", "wrk4", {"Availability": "drain"}, "wrk4", "drained"),
-    ("promote", "wrk5", {"Availability": "pause"}, "wrk5", "paused"),
+    ("promote", "wrk4", {"Availability": "pause"}, "wrk4", "paused"),
     ("demote-other", "mgr3", {"Labels": {"theirs": "1"}}, "mgr3", "theirs=1"),
     ("remove-worker", "wrk1", {"Availability": "pause"}, "wrk1", "paused"),
 )
