@@ -81,7 +81,7 @@ class Accounts:
             return None
         token = str(uuid.uuid4())
         own = [other for other, user in self._sessions.items() if user == name]
-        for oldest in own[: len(own) - SESSIONS + 1]:
+        for oldest in own[: max(0, len(own) - SESSIONS + 1)]:
             del self._sessions[oldest]
         self._sessions[token] = name
         return token
