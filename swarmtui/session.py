@@ -420,7 +420,8 @@ class Session:
             self.snapshot = replace(snapshot, certificates=self.snapshot.certificates)
             node_id = snapshot.info.swarm.node_id
             if self.connection.phase is not Phase.LIVE or self.connection.node_id != node_id:
-                moved = before.through and before.through != manager.label
+                # The same host may be reached under another name: only another node is a move.
+                moved = before.node_id not in ("", node_id)
                 note = f"Moved from {before.through} to {manager.label}." if moved else ""
                 self.connection = Connection(Phase.LIVE, manager.label, manager.via, node_id, note)
             self._tell()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -240,14 +241,9 @@ async def serve(demo: Demo, out: TextIO, *, until_stdin_closes: bool = False) ->
     async with demo:
         print(json.dumps(demo.describe()), file=out, flush=True)
         if until_stdin_closes:
-            reader = asyncio.StreamReader()
-            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-            watch = asyncio.ensure_future(_until_end(reader, stop))
-            await stop.wait()
-            watch.cancel()
-            transport.close()
-        else:
-            await stop.wait()
+            watch = threading.Thread(target=_until_stdin_closes, args=(loop, stop), daemon=True)
+            watch.start()
+        await stop.wait()
         report = demo.drill.report()
     try:
         if until_stdin_closes:
@@ -258,12 +254,14 @@ async def serve(demo: Demo, out: TextIO, *, until_stdin_closes: bool = False) ->
         pass
 
 
-async def _until_end(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
-    while await reader.read(4096):
+def _until_stdin_closes(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Runs in a thread, so that standard input may be anything."""
+    try:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    except (OSError, ValueError):
         pass
-    stop.set()
-
-
-def names() -> Sequence[str]:
-    """The names of all scenarios."""
-    return list(SCENARIOS)
+    try:
+        loop.call_soon_threadsafe(stop.set)
+    except RuntimeError:
+        pass

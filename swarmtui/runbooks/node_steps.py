@@ -16,10 +16,13 @@ from msgspec.structs import asdict
 from swarmtui.errors import EngineError
 from swarmtui.link.reasons import LinkError
 from swarmtui.model.swarm import Node, NodeSpec, Role, Snapshot
+from swarmtui.model.text import one_line
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.session import Session
 
 POLL_SECONDS = 0.5
+REASON_LENGTH = 300
+SAID_LINES = 50
 OUT_OF_SEQUENCE_TRIES = 8
 RUNNING_STATES = "New|Allocated|Pending|Assigned|Accepted|Preparing|Ready|Starting|Running"
 
@@ -387,9 +390,10 @@ class LeaveSwarm(NodeStep):
             ) from error
         completed = await host.run(self._line("swarm leave"), timeout=60.0)
         if completed.code != 0 and "not part of a swarm" not in completed.err:
-            raise StepError(
-                f"`docker swarm leave` failed on {self.name}: {completed.err.strip()}", "Mend that, then retry."
-            )
+            for line in completed.err.splitlines()[:SAID_LINES]:
+                voice.say(line)
+            why = one_line(completed.err)[:REASON_LENGTH] or f"exit code {completed.code}"
+            raise StepError(f"`docker swarm leave` failed on {self.name}: {why}.", "Mend that, then retry.")
         voice.say(completed.out.strip() or "Left the Swarm.")
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:

@@ -87,7 +87,8 @@ class Platform:
         async with asyncssh.connect(
             host, config=[str(self.demo.ssh_config)], known_hosts=str(self.demo.folder / "known_hosts"), agent_path=None
         ) as connection:
-            done = await connection.run(line, input=stdin, encoding=None)
+            source = {"input": stdin} if stdin else {"stdin": asyncssh.DEVNULL}
+            done = await connection.run(line, encoding=None, **source)
             assert isinstance(done.stdout, bytes)
             assert isinstance(done.stderr, bytes)
             return int(done.exit_status or 0), done.stdout, done.stderr.decode()

@@ -108,6 +108,16 @@ def test_it_ends_when_standard_input_does(serve: Serve, runs: Path) -> None:
     assert not runs.exists()
 
 
+def test_it_ends_at_once_without_standard_input(runs: Path) -> None:
+    command = [sys.executable, "-m", "swarmtui.demo", "--serve", "--until-stdin-closes"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    first, last = map(json.loads, done.stdout.splitlines())
+    assert first["hosts"]
+    assert last["report"]["scenario"] == "calm"
+    assert not runs.exists()
+
+
 def test_a_killed_run_is_swept_by_the_next(serve: Serve, runs: Path) -> None:
     dead, alive = serve(), serve()
     dead.process.kill()

@@ -170,6 +170,20 @@ def test_the_rest(cli: Docker) -> None:
     assert "Swarm updated" in cli("swarm", "update", "--task-history-limit", "5")
 
 
+def test_containers(cli: Docker, served: Served) -> None:
+    name = cli("ps", "--filter", "name=mon_logs", "--format", "{{.Names}}").strip()
+
+    def written() -> str:
+        done = cli.run("logs", "--tail", "3", name)
+        return done.stdout + done.stderr
+
+    until(lambda: "level=" in written())
+    assert cli("kill", name).strip() == name
+    until(lambda: "Failed" in cli("node", "ps", "mgr1", "--filter", "name=mon_logs"))
+    until(lambda: cli("ps", "-q", "--filter", "name=mon_logs") != "")
+    assert "is not running" in cli.run("kill", name).stderr
+
+
 def test_locking(cli: Docker, served: Served) -> None:
     assert "SWMKEY-1-" in cli("swarm", "update", "--autolock=true")
     first = cli("swarm", "unlock-key", "-q").strip()

@@ -11,10 +11,9 @@ import pytest
 
 from swarmtui import session
 from swarmtui.demo.world import agent
-from swarmtui.link import watch
 from swarmtui.runbooks import node_steps
 from tests.faults.scenes import Scene, slow_to_start
-from tests.faults.stage import PutOn, staged
+from tests.faults.stage import SPEED, PutOn, staged
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,8 +33,7 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_steps, "POLL_SECONDS", 0.03)
-    monkeypatch.setattr(watch, "HINT_SECONDS", 0.005)
+    monkeypatch.setattr(node_steps, "POLL_SECONDS", 0.04)
     monkeypatch.setattr(session, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
     monkeypatch.setattr(agent, "behaviour", slow_to_start)
 
@@ -44,7 +42,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def stage(monkeypatch: pytest.MonkeyPatch) -> PutOn:
     """Puts a scene on."""
 
-    def put_on(scene: Scene) -> Any:
-        return staged(scene, monkeypatch)
+    def put_on(scene: Scene, speed: float = SPEED) -> Any:
+        return staged(scene, monkeypatch, speed)
 
     return put_on

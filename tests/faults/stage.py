@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from docker import APIClient
 
@@ -33,7 +33,7 @@ from tests.faults.lies import Answer, truth
 from tests.faults.scenes import SEED, SMALL, Scene, led_by, plan_of
 from tests.faults.state import State, read_state
 
-SPEED = 200.0
+SPEED = 500.0
 """Simulated seconds in a real one, once time passes by itself."""
 TICK = 10.0
 """Simulated seconds that pass at every question of a waiting step, until somebody struck."""
@@ -358,13 +358,16 @@ class Faulty:
         await fault.strike(self._stage)
 
 
-PutOn = Callable[[Scene], contextlib.AbstractAsyncContextManager[Stage]]
+class PutOn(Protocol):
+    """Puts a scene on, with so many simulated seconds in a real one once time passes by itself."""
+
+    def __call__(self, scene: Scene, speed: float = SPEED) -> contextlib.AbstractAsyncContextManager[Stage]: ...
 
 
 @contextlib.asynccontextmanager
-async def staged(scene: Scene, patch: Any) -> AsyncIterator[Stage]:
+async def staged(scene: Scene, patch: Any, speed: float) -> AsyncIterator[Stage]:
     """Puts a scene on: served over SSH on loopback, with time standing still."""
-    demo = Demo(SMALL, speed=SPEED, seed=SEED)
+    demo = Demo(SMALL, speed=speed, seed=SEED)
     scene.world(demo.world)
     async with demo:
         # OpenSSH's other default cipher is one call of the library instead of five: half the time of these tests.

@@ -10,6 +10,8 @@ from tests.faults.checks import check_done, check_journal, check_state, check_wo
 from tests.faults.scenes import SCENES
 from tests.faults.stage import RUN, Fault, PutOn, Stage, lines
 
+SPEED = 200.0
+"""Slower than the others: an election must take longer than a fail-over, as it does."""
 BY_NAME = {scene.name: scene for scene in SCENES}
 
 CRASHES = (
@@ -58,7 +60,7 @@ async def test_the_manager_in_use_crashes(case: tuple[str, int, str], leader: st
     async def crash(on: Stage) -> None:
         await on.crash("mgr1", back_after=60.0)
 
-    async with stage(BY_NAME[name]) as on:
+    async with stage(BY_NAME[name], SPEED) as on:
         on.lead(leader)
         start = await on.state()
         outcome = await on.run(Fault(place, point, crash))
@@ -79,7 +81,7 @@ async def test_quorum_is_lost_for_a_while(
     async def lose(on: Stage) -> None:
         await on.crash("mgr2", "mgr3", back_after=60.0)
 
-    async with stage(BY_NAME[name]) as on:
+    async with stage(BY_NAME[name], SPEED) as on:
         start = await on.state()
         outcome = await on.run(Fault(place, point, lose))
         assert on.struck
@@ -101,7 +103,7 @@ async def test_quorum_that_stays_lost_fails_plainly_each_time(
     async def lose(on: Stage) -> None:
         await on.crash("mgr2", "mgr3")
 
-    async with stage(BY_NAME["drain"]) as on:
+    async with stage(BY_NAME["drain"], SPEED) as on:
         start = await on.state()
         check_failed(on, await on.run(Fault(2, "effect", lose)))
         capsys.readouterr()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from swarmtui.demo.api import local, logs, nodes, objects, services, swarm, system
+from swarmtui.demo.api import containers, local, logs, nodes, objects, services, swarm, system
 from swarmtui.demo.api.router import Router
 
-ENDPOINTS = (local, logs, nodes, objects, services, swarm, system)
+ENDPOINTS = (containers, local, logs, nodes, objects, services, swarm, system)
 
 __all__ = ["ENDPOINTS", "Router"]

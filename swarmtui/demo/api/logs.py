@@ -60,7 +60,7 @@ def task_lines(task: Task, now: float) -> list[tuple[float, str, str]]:
         return []
     end = task.when if task.over else now
     image = str(task.spec["ContainerSpec"]["Image"])
-    offset = zlib.crc32(task.id.encode()) % 1000 / 1000 * EVERY
+    offset = zlib.crc32(task.id.encode()) % 1000 / 2000
     count = int((end - task.started - offset) // EVERY) + 1
     result = []
     for number in range(max(count - KEPT, 0), count):
@@ -96,12 +96,10 @@ async def _lines(call: Call, control: Control, service_id: str, task_id: str) ->
 
 
 def _frame(call: Call, control: Control, task: Task, when: float, stream: str, text: str) -> bytes:
-    """One line in the engine's framing: a stream number, the length in four bytes, the text."""
+    """One line of one task, if its stream was asked for."""
     if not call.flag(stream):
         return b""
-    prefix = ""
-    if call.flag("timestamps"):
-        prefix = stamp(when) + " "
+    prefix = log_prefix(call, when)
     if call.flag("details"):
         labels = {
             "com.docker.swarm.node.id": task.node_id,
@@ -109,5 +107,15 @@ def _frame(call: Call, control: Control, task: Task, when: float, stream: str, t
             "com.docker.swarm.task.id": task.id,
         }
         prefix += ",".join(f"{key}={value}" for key, value in labels.items()) + " "
-    data = f"{prefix}{text}\n".encode()
+    return frame(stream, prefix + text)
+
+
+def log_prefix(call: Call, when: float) -> str:
+    """The time before a line, if it was asked for."""
+    return f"{stamp(when)} " if call.flag("timestamps") else ""
+
+
+def frame(stream: str, text: str) -> bytes:
+    """One line in the engine's framing: a stream number, the length in four bytes, the text."""
+    data = f"{text}\n".encode()
     return bytes([2 if stream == "stderr" else 1, 0, 0, 0]) + len(data).to_bytes(4, "big") + data

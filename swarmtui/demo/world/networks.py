@@ -62,7 +62,7 @@ class Networks:
                 raise errors.rpc("FailedPrecondition", f"network {network.id} is in use by service {service.id}")
         for task in self.cluster.tasks.values():
             for attachment in task.attachments:
-                if attachment["Network"]["ID"] == network.id and not task.over:
+                if attachment["Network"]["ID"] == network.id and task.wanted and not task.over:
                     raise errors.rpc("FailedPrecondition", f"network {network.id} is in use by task {task.id}")
         self.cluster.delete(network)
         self.cluster.announce(network, "remove")
