@@ -62,6 +62,18 @@ async def test_no_other_socket_is_forwarded(demo: Demo, path: str) -> None:
         assert refused.value.code == asyncssh.OPEN_CONNECT_FAILED
 
 
+async def test_a_host_whose_sshd_does_not_forward(demo: Demo) -> None:
+    demo.world.hosts["mgr1"].forwarding = False
+    async with await connect(demo) as connection:
+        with pytest.raises(asyncssh.ChannelOpenError) as refused:
+            await connection.open_unix_connection("/var/run/docker.sock")
+        assert refused.value.code == asyncssh.OPEN_CONNECT_FAILED
+        assert (await connection.run("test -S /var/run/docker.sock")).exit_status == 0
+        process = await connection.create_process("docker system dial-stdio", encoding=None)
+        process.stdin.write(b"GET /_ping HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert (await process.stdout.read()).endswith(b"OK")
+
+
 async def test_no_tcp_no_listening_no_sessions(demo: Demo) -> None:
     async with await connect(demo) as connection:
         with pytest.raises(asyncssh.ChannelOpenError):

@@ -8,7 +8,7 @@ from collections import Counter
 from swarmtui.runbooks.journal import RunRecord
 from swarmtui.runbooks.runner import FINISHED
 from tests.faults.scenes import plan_of
-from tests.faults.stage import RUN, Stage, lines
+from tests.faults.stage import Stage, lines
 from tests.faults.state import State
 
 
@@ -32,7 +32,7 @@ def check_effects(stage: Stage, point: str) -> None:
 
 def check_journal(stage: Stage, record: RunRecord) -> None:
     """The journal tells it all: every line is whole, every step finished, the run done."""
-    assert lines(stage.journal.path(RUN))[-1]["kind"] == "end"
+    assert lines(stage.journal.path(record.id))[-1]["kind"] == "end"
     assert record.outcome == "done"
     assert list(record.steps) == [step.id for step in plan_of(stage.scene).steps]
     assert {step.state for step in record.steps.values()} <= {str(state) for state in FINISHED} - {"skipped"}

@@ -88,6 +88,7 @@ class Stage:
         events: what the run told.
         lie: answers in the engine's place, or not (None).
         commands: what a host answers to a command line, in place of running it.
+        patience: how long a run waits for a lost connection, in seconds.
         watch: sees every event of a run, before anything else happens.
     """
 
@@ -98,9 +99,11 @@ class Stage:
     logins: int = 0
     lie: Answer = truth
     commands: dict[str, Output] = field(default_factory=dict)
+    patience: float = SETTLED_SECONDS
     events: list[Event] = field(default_factory=list)
     watch: Callable[[Event], None] = lambda event: None
     _hold: str = ""
+    _meet: str = ""
     _ticking: bool = False
     _frozen: bool = False
     _middle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,13 +136,22 @@ class Stage:
             return response
         written = Written(self._named(router, request.method, path))
         self.writes.append(written)
-        if self._hold in ("asked", "door"):
+        if self._hold in ("asked", "door") and self._meets(written):
             await self._wait_at(asyncio.Event() if self._hold == "asked" else self._door)
         response = await original(router, request)
         written.status, written.told = response.status, response.body
-        if self._hold == "effect":
+        if self._hold == "effect" and self._meets(written):
             await self._wait_at(self._door)
         return response
+
+    def _meets(self, written: Written) -> bool:
+        return self._meet in ("", written.what)
+
+    async def meets(self, what: str, point: str, *, within: float) -> None:
+        """Waits until an engine or a host has such a request, which then stays without an answer."""
+        self._meet, self._hold = what, point
+        async with asyncio.timeout(within):
+            await self._middle.wait()
 
     async def _wait_at(self, door: asyncio.Event) -> None:
         self._hold = ""
@@ -195,7 +207,7 @@ class Stage:
                     writer,
                     observe=self._observe,
                     accepted=[str(rule) for rule in plan.rules],
-                    settle_seconds=SETTLED_SECONDS,
+                    settle_seconds=self.patience,
                 )
                 return await runner.run()
 

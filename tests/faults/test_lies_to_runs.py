@@ -68,6 +68,7 @@ async def test_a_run_that_is_lied_to_fails_plainly(
 
     async def begin(on: Stage) -> None:
         on.lie = lying(path, lie)
+        on.patience = 1.5
 
     async with stage(DRAIN) as on:
         start = await on.state()

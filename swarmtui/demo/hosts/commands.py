@@ -43,16 +43,11 @@ def command(*names: str) -> Callable[[Command], Command]:
 
 
 class HostShell:
-    """The login shell of root on one host.
-
-    Attributes:
-        forwarding: does this host's sshd forward sockets?
-    """
+    """The login shell of root on one host. `history` has the lines it was given."""
 
     def __init__(self, world: World, host: Host) -> None:
         self.world = world
         self.host = host
-        self.forwarding = True
         self.history: list[str] = []
         self._router = Router(world, host)
 

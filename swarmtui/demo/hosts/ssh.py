@@ -41,7 +41,7 @@ class _Server(asyncssh.SSHServer):
     def unix_connection_requested(self, dest_path: str) -> Awaitable[asyncssh.SSHUNIXSession[bytes]]:
         assert self._connection is not None
         engine = self._owner.engine
-        if dest_path not in SOCKETS or not self._owner.shell.forwarding or not engine.listening:
+        if dest_path not in SOCKETS or not self._owner.host.forwarding or not engine.listening:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
         return self._connection.forward_unix_connection(str(engine.path))  # type: ignore[return-value]
 

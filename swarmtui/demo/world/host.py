@@ -96,6 +96,7 @@ class Host:
         boot: when it was switched on last, in seconds since the epoch.
         answers_from: when its Docker begins to answer, in seconds since the epoch.
         clock_offset: by how much its clock is wrong, in seconds.
+        forwarding: does its sshd forward sockets?
         aliases: further addresses of its network card.
         files: files beside the engine's own, by path; `folders` are empty ones.
         aside: Swarm folders that were moved away, by their present path.
@@ -121,6 +122,7 @@ class Host:
     folders: set[str] = field(default_factory=set)
     aside: dict[str, LocalSwarm] = field(default_factory=dict)
     aliases: list[str] = field(default_factory=list)
+    forwarding: bool = True
     events: EventLog = field(default_factory=EventLog)
     pids: int = 1200
     clock_offset: float = 0.0
