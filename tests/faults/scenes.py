@@ -45,7 +45,7 @@ def _small(world: World, size: Size) -> None:
     managers = [world.add_host(f"mgr{n}", f"10.0.1.{10 + n}") for n in (1, 2, 3)]
     workers = [world.add_host(f"wrk{n}", f"10.0.1.{20 + n}") for n in (1, 2, 3, 4)]
     build.swarm(managers, workers, age=3 * DAY)
-    labels = ({"disk": "ssd"}, {"disk": "ssd"}, {"db": "true"}, {})
+    labels: tuple[dict[str, str], ...] = ({"disk": "ssd"}, {"disk": "ssd"}, {"db": "true"}, {})
     for host, zone, more in zip(workers, "abca", labels, strict=True):
         build.labels(host.name, zone=zone, **more)
     build.service("web", "nginx:1.25", 4, age=DAY, constraints=["node.role==worker"])

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,10 @@ from swarmtui.link.person import Nobody
 from swarmtui.opening import find
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.journal import Journal
-from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
+from swarmtui.runbooks.runbook import Plan, Step
 from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.session import Session
+from tests.faults.faulty import Fault, Faulty
 from tests.faults.lies import Answer, truth
 from tests.faults.scenes import SEED, SMALL, Scene, led_by, plan_of
 from tests.faults.state import State, read_state
@@ -41,15 +42,8 @@ RUN = "20261121T090203Z-faults-0001"
 SETTLED_SECONDS = 8.0
 """How long heartbeats and elections may take at this speed on a loaded machine, in real seconds."""
 
-POINTS = ("intent", "effect", "unrecorded")
-"""Where it strikes: the intent is on disk and nothing was done; in the middle of it; done, but not yet recorded."""
-
 _VERSION = re.compile(r"^/v[0-9.]+")
 _WAITS = re.compile(r"^/(tasks$|nodes/.)")
-
-
-class Killed(BaseException):
-    """The program dies here: nothing after it is executed, nothing is recorded."""
 
 
 @dataclass
@@ -59,22 +53,6 @@ class Written:
     what: str
     status: int = 0
     told: bytes = b""
-
-
-Strike = Callable[["Stage"], Awaitable[None]]
-
-
-@dataclass
-class Fault:
-    """What happens, and where: at which step (its place, from 1) and at which of its points.
-
-    The points are those of `POINTS`, and two more of steps that ask an engine for a change. asked: it got the request,
-    and never carries it out; door: it got the request, and carries it out when the strike is over.
-    """
-
-    place: int
-    point: str
-    strike: Strike
 
 
 @dataclass
@@ -89,6 +67,9 @@ class Stage:
         lie: answers in the engine's place, or not (None).
         commands: what a host answers to a command line, in place of running it.
         patience: how long a run waits for a lost connection, in seconds.
+        ticking: whether a step says that it waits, so that time passes at its questions.
+        middle_reached: set when the step of the fault is in the middle of its effect.
+        door: opens for the request that waits at it.
         watch: sees every event of a run, before anything else happens.
     """
 
@@ -104,10 +85,10 @@ class Stage:
     watch: Callable[[Event], None] = lambda event: None
     _hold: str = ""
     _meet: str = ""
-    _ticking: bool = False
+    ticking: bool = False
     _frozen: bool = False
-    _middle: asyncio.Event = field(default_factory=asyncio.Event)
-    _door: asyncio.Event = field(default_factory=asyncio.Event)
+    middle_reached: asyncio.Event = field(default_factory=asyncio.Event)
+    door: asyncio.Event = field(default_factory=asyncio.Event)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -131,17 +112,17 @@ class Stage:
             return lied
         if request.method == "GET":
             response: Response = await original(router, request)
-            if self._frozen and self._ticking and _WAITS.match(path):
+            if self._frozen and self.ticking and _WAITS.match(path):
                 self.demo.world.kernel.advance(TICK)
             return response
         written = Written(self._named(router, request.method, path))
         self.writes.append(written)
         if self._hold in ("asked", "door") and self._meets(written):
-            await self._wait_at(asyncio.Event() if self._hold == "asked" else self._door)
+            await self._wait_at(asyncio.Event() if self._hold == "asked" else self.door)
         response = await original(router, request)
         written.status, written.told = response.status, response.body
         if self._hold == "effect" and self._meets(written):
-            await self._wait_at(self._door)
+            await self._wait_at(self.door)
         return response
 
     def _meets(self, written: Written) -> bool:
@@ -151,11 +132,11 @@ class Stage:
         """Waits until an engine or a host has such a request, which then stays without an answer."""
         self._meet, self._hold = what, point
         async with asyncio.timeout(within):
-            await self._middle.wait()
+            await self.middle_reached.wait()
 
     async def _wait_at(self, door: asyncio.Event) -> None:
         self._hold = ""
-        self._middle.set()
+        self.middle_reached.set()
         await door.wait()
 
     def _named(self, router: Router, method: str, path: str) -> str:
@@ -224,14 +205,14 @@ class Stage:
         """A command line of ours."""
         return await asyncio.to_thread(command_line, [*words, "--config", str(self.demo.config)])
 
-    async def middle(self, work: asyncio.Future[Any], hold: str) -> bool:
+    async def in_the_middle(self, work: asyncio.Future[Any], hold: str) -> bool:
         """Waits until a step is in the middle of its effect; False where it ended without one."""
         self._hold = hold
-        waiting = asyncio.ensure_future(self._middle.wait())
+        waiting = asyncio.ensure_future(self.middle_reached.wait())
         await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         self._hold = ""
-        return self._middle.is_set()
+        return self.middle_reached.is_set()
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
@@ -296,78 +277,6 @@ class Stage:
         while wrong := (await self.state()).unlike(expected):
             assert asyncio.get_running_loop().time() < end, wrong
             await asyncio.sleep(0.03)
-
-
-class Faulty:
-    """A step of a plan, with a fault at one of its points or none. All else is the step's own."""
-
-    def __init__(self, step: Step, stage: Stage, fault: Fault | None) -> None:
-        self._step = step
-        self._stage = stage
-        self._fault = fault
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._step, name)
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        stage, fault = self._stage, self._fault
-        if fault is None or stage.struck:
-            await self._run(session, before, voice)
-            return
-        if fault.point == "intent":
-            await self._strike(fault)
-            await self._step.run(session, before, voice)
-        elif fault.point == "unrecorded":
-            await self._run(session, before, voice)
-            await self._strike(fault)
-        else:
-            await self._in_the_middle(fault, session, before, voice)
-
-    async def _run(self, session: Session, before: Facts, voice: Voice) -> None:
-        """Runs the step; time passes while it says that it waits."""
-
-        def progress(done: int, total: int, text: str) -> None:
-            self._stage._ticking = True
-            voice.progress(done, total, text)
-
-        try:
-            await self._step.run(session, before, Voice(voice.say, progress))
-        finally:
-            self._stage._ticking = False
-
-    async def _in_the_middle(self, fault: Fault, session: Session, before: Facts, voice: Voice) -> None:
-        stage = self._stage
-
-        def progress(done: int, total: int, text: str) -> None:
-            voice.progress(done, total, text)
-            if fault.point == "effect" and done < total:
-                stage._middle.set()
-
-        def lost() -> None:
-            if fault.point == "effect" and not session.live:
-                stage._middle.set()
-
-        forget = session.subscribe(lost)
-        work = asyncio.ensure_future(self._step.run(session, before, Voice(voice.say, progress)))
-        try:
-            if not await stage.middle(work, fault.point):
-                await work
-                return
-            try:
-                await self._strike(fault)
-            except Killed:
-                work.cancel()
-                await asyncio.wait({work})
-                raise
-            stage._door.set()
-            await work
-        finally:
-            forget()
-
-    async def _strike(self, fault: Fault) -> None:
-        self._stage.struck = True
-        self._stage.thaw()
-        await fault.strike(self._stage)
 
 
 class PutOn(Protocol):

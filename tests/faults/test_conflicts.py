@@ -9,8 +9,9 @@ from docker import APIClient
 
 from swarmtui.runbooks.runbook import ConflictError, StepError
 from tests.faults.checks import check_effects, check_journal, check_state, check_words
+from tests.faults.faulty import Fault
 from tests.faults.scenes import SCENES
-from tests.faults.stage import RUN, Fault, PutOn, Stage, lines
+from tests.faults.stage import RUN, PutOn, Stage, lines
 
 BY_NAME = {scene.name: scene for scene in SCENES}
 

@@ -12,9 +12,10 @@ from swarmtui.errors import SwarmtuiError
 from swarmtui.runbooks.node_steps import MoveConnection, WaitStep
 from swarmtui.runbooks.runbook import StepError
 from tests.faults.checks import check_done, check_journal, check_state, check_words
+from tests.faults.faulty import Fault
 from tests.faults.lies import FEW, lying, saying, says_yes, truth
 from tests.faults.scenes import SCENES, Scene, plan_of, steps_of, unlabelled
-from tests.faults.stage import RUN, Fault, PutOn, Stage, lines
+from tests.faults.stage import RUN, PutOn, Stage, lines
 
 DRAIN = next(scene for scene in SCENES if scene.name == "drain")
 BARE = Scene("bare", "node.pause", {"node": "wrk4"}, {}, (), before=unlabelled)

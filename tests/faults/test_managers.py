@@ -7,8 +7,9 @@ import pytest
 from swarmtui.runbooks import runner
 from swarmtui.runbooks.runner import Outcome
 from tests.faults.checks import check_done, check_journal, check_state, check_words
+from tests.faults.faulty import Fault
 from tests.faults.scenes import SCENES
-from tests.faults.stage import RUN, Fault, PutOn, Stage, lines
+from tests.faults.stage import RUN, PutOn, Stage, lines
 
 SPEED = 200.0
 """Slower than the others: an election must take longer than a fail-over, as it does."""

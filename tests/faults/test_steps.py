@@ -13,14 +13,15 @@ import pytest
 
 from swarmtui.runbooks.node_steps import MoveConnection, WaitStep
 from tests.faults.checks import check_effects, check_journal, check_state
+from tests.faults.faulty import POINTS, Fault, Killed
 from tests.faults.scenes import SCENES, Scene, plan_of, steps_of
-from tests.faults.stage import POINTS, RUN, Fault, Killed, PutOn, Stage, lines
+from tests.faults.stage import RUN, PutOn, Stage, lines
 
 
 def cases(kind: str) -> Iterator[Any]:
     for scene in SCENES:
         for place, (name, step) in enumerate(steps_of(scene), 1):
-            points = POINTS
+            points: tuple[str, ...] = POINTS
             if kind == "cut" and not isinstance(step, WaitStep | MoveConnection):
                 points = (*POINTS, "asked")
             for point in points:
