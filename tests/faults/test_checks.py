@@ -95,7 +95,7 @@ async def test_a_step_that_repeats_itself_blindly_is_caught(
         return ""
 
     async def again(self: UpdateNode, session: Any, before: Any, voice: Any) -> None:
-        node, body = await session.node(self.node_id)
+        node, _body = await session.node(self.node_id)
         spec = {"Role": "worker", "Availability": "drain", "Labels": dict(node.labels)}
         await session.post(f"/nodes/{self.node_id}/update", {"version": str(node.version.index)}, spec)
 
