@@ -145,7 +145,8 @@ class Console(App[int]):
         session, derived = self.session, self.derived
         if session is None or derived is None:
             return False
-        return not session.live or time.time() - derived.snapshot.oldest() > STALE_SECONDS
+        oldest = derived.snapshot.oldest()
+        return not session.live or (oldest > 0.0 and time.time() - oldest > STALE_SECONDS)
 
     def _tell_header(self) -> None:
         session = self.session

@@ -20,7 +20,7 @@ from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.keys import CHANGE, LOOK
 from swarmtui.ui.layout import FIRST, WIDE_COLUMNS, WIDE_ROWS, EmptyPane, Pane, TablePane, make_panes
 from swarmtui.ui.panes.nodes import THROUGH
-from swarmtui.ui.table import Table
+from swarmtui.ui.table import Table, natural
 
 if TYPE_CHECKING:
     from swarmtui.ui.app import Console
@@ -297,7 +297,8 @@ class ActingScreen(MainScreen):
         if table is None or self._current != "nodes":
             self.app.complain(UsageError("This key works on nodes.", "Go to them with :nodes."))
             return
-        marked = [key for key in table.visible_keys if key in table.marks] + sorted(table.hidden_marks)
+        hidden = sorted(table.hidden_marks, key=lambda key: natural(table.rows[key][0].text))
+        marked = [key for key in table.visible_keys if key in table.marks] + hidden
         chosen = marked or ([table.cursor_key] if table.cursor_key else [])
         if not chosen:
             self.app.complain(UsageError("There is no node to act on.", ""))
