@@ -17,11 +17,12 @@ from tests.faults.stage import SPEED, PutOn, staged
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A program that is killed in the middle of a call closes nothing: the sockets it leaves are no mistake here."""
+    """What is killed or cut off in the middle of a call closes nothing: what it leaves open is no mistake here."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:coroutine 'SSHConnection:RuntimeWarning"))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,8 +14,9 @@ from swarmtui.runbooks import journal
 from swarmtui.runbooks.journal import JournalError
 from swarmtui.runbooks.runner import Event, State
 from tests.faults.checks import check_effects, check_journal, check_state, check_words
+from tests.faults.faulty import Fault
 from tests.faults.scenes import SCENES, plan_of, steps_of
-from tests.faults.stage import RUN, Fault, PutOn, Stage
+from tests.faults.stage import RUN, PutOn, Stage
 
 DRAIN = next(scene for scene in SCENES if scene.name == "drain")
 REMOVE = next(scene for scene in SCENES if scene.name == "remove-worker")

@@ -69,9 +69,9 @@ async def test_a_run_that_is_lied_to_fails_plainly(
 
     async def begin(on: Stage) -> None:
         on.lie = lying(path, lie)
-        on.patience = 1.5
 
     async with stage(DRAIN) as on:
+        on.patience = 1.0
         start = await on.state()
         outcome = await on.run(Fault(place, point, begin))
         assert outcome.result == "failed" and isinstance(outcome.error, SwarmtuiError)

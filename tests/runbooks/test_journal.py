@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -224,46 +225,46 @@ def test_a_folder_that_must_not_be_written_is_told(journal: Journal, monkeypatch
 # -- a full disk -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def full_after() -> Iterator[Any]:
-    """Lets no file of this process grow beyond a size: what a full disk does, without one."""
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process grows beyond a size (bytes): what a full disk does, without one.
+
+    Only for as long as the journal is written to: pytest's own output may be a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int | None) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before if size is None else (size, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("room", [0, 7])
-def test_a_full_disk_is_an_error_before_anything_is_done(journal: Journal, full_after: Any, room: int) -> None:
+def test_a_full_disk_is_an_error_before_anything_is_done(journal: Journal, room: int) -> None:
     with journal.writer(RUN) as writer:
         begin(writer)
-        full_after(journal.path(RUN).stat().st_size + room)
-        with pytest.raises(JournalError, match="cannot be written"):
+        size = journal.path(RUN).stat().st_size
+        with pytest.raises(JournalError, match="cannot be written"), room_for(size + room):
             writer.write("intent", step="a")
 
 
-def test_after_a_full_disk_the_next_line_is_readable(journal: Journal, full_after: Any) -> None:
+def test_after_a_full_disk_the_next_line_is_readable(journal: Journal) -> None:
     """Half a line went out; what is written once there is room again must not be glued to it."""
     with journal.writer(RUN) as writer:
         begin(writer)
-        full_after(journal.path(RUN).stat().st_size + 7)
-        with pytest.raises(JournalError):
+        size = journal.path(RUN).stat().st_size
+        with pytest.raises(JournalError), room_for(size + 7):
             writer.write("intent", step="a")
-        full_after(None)
         writer.write("failed", step="a", detail="the journal could not be written")
     assert journal.read(RUN).steps["a"].state == "failed"
 
 
-def test_a_full_disk_at_a_resume_is_the_same_error(journal: Journal, full_after: Any) -> None:
+def test_a_full_disk_at_a_resume_is_the_same_error(journal: Journal) -> None:
     with journal.writer(RUN) as writer:
         begin(writer)
     torn = journal.path(RUN).read_bytes()[:-9]
     journal.path(RUN).write_bytes(torn)
-    full_after(len(torn))
-    with pytest.raises(JournalError), journal.writer(RUN):
+    with pytest.raises(JournalError), room_for(len(torn)), journal.writer(RUN):
         pass
 
 
