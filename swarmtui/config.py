@@ -9,12 +9,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 import platformdirs
 
 from swarmtui.errors import UsageError
+from swarmtui.model.text import one_line
 
 RESERVED = frozenset(
     ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal", "help", "version"]
@@ -49,6 +50,19 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     known_hosts: str = ""
 
 
+Theme: TypeAlias = Literal["dark", "light", "contrast"]
+
+
+class UiConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the console looks.
+
+    Attributes:
+        theme: dark, light or contrast.
+    """
+
+    theme: Theme = "dark"
+
+
 class Config(msgspec.Struct, frozen=True):
     """What the configuration file says.
 
@@ -56,11 +70,13 @@ class Config(msgspec.Struct, frozen=True):
         path: the file it was read from; it need not exist.
         clusters: named clusters, in the order of the file.
         keys: binding id → key, for those that a person remapped.
+        ui: how the console looks.
     """
 
     path: Path
     clusters: Mapping[str, ClusterConfig] = msgspec.field(default_factory=dict)
     keys: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ui: UiConfig = UiConfig()
 
 
 def default_path() -> Path:
@@ -104,8 +120,9 @@ def _parse(file: Path, text: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}.", "Mend that line.") from error
     for key in document:
-        if key not in ("clusters", "keys"):
-            raise _wrong(file, text, (), key, f'unknown key "{key}"', "The top level has [clusters.NAME] and [keys].")
+        if key not in ("clusters", "keys", "ui"):
+            known = "The top level has [clusters.NAME], [keys] and [ui]."
+            raise _wrong(file, text, (), key, f'unknown key "{key}"', known)
     clusters: dict[str, ClusterConfig] = {}
     for name, table in _table(file, text, (), "clusters", document).items():
         clusters[name] = _cluster(file, text, name, table)
@@ -113,7 +130,20 @@ def _parse(file: Path, text: str) -> Config:
     for key, value in keys.items():
         if not isinstance(value, str):
             raise _wrong(file, text, ("keys",), key, f'"{key}" must be the name of a key', 'For instance "ctrl+d".')
-    return Config(file, clusters, keys)
+    return Config(file, clusters, keys, _ui(file, text, document))
+
+
+def _ui(file: Path, text: str, document: Mapping[str, Any]) -> UiConfig:
+    table = document.get("ui", {})
+    if not isinstance(table, dict):
+        raise _wrong(file, text, (), "ui", '"ui" must be a table', "Write [ui].")
+    for key, value in table.items():
+        if key not in UiConfig.__struct_fields__:
+            known = ", ".join(UiConfig.__struct_fields__)
+            raise _wrong(file, text, ("ui",), key, f'unknown key "{key}"', f"Known keys: {known}.")
+        if value not in get_args(Theme):
+            raise _wrong(file, text, ("ui",), key, f'"{value}" is no theme', "Themes: dark, light, contrast.")
+    return msgspec.convert(table, UiConfig)
 
 
 def _table(file: Path, text: str, where: tuple[str, ...], key: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,17 +155,8 @@ def _table(file: Path, text: str, where: tuple[str, ...], key: str, document: Ma
 
 def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
     where = ("clusters", name)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise _wrong(
-            file,
-            text,
-            where,
-            "",
-            f'"{name}" is no name for a cluster',
-            "Use letters, digits, dot, dash and underscore.",
-        )
-    if name in RESERVED:
-        raise _wrong(file, text, where, "", f'"{name}" is a subcommand of swarmtui', "Give the cluster another name.")
+    if wrong := wrong_name(name):
+        raise _wrong(file, text, where, "", *wrong)
     if not isinstance(table, dict):
         raise _wrong(file, text, ("clusters",), name, f'"{name}" must be a table', f"Write [clusters.{name}].")
     known = ClusterConfig.__struct_fields__
@@ -161,6 +182,15 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
             "Keep one.",
         )
     return cluster
+
+
+def wrong_name(name: str) -> tuple[str, str] | None:
+    """Why a cluster cannot be called so, and what to do about it; None for a good name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        return f'"{one_line(name)}" is no name for a cluster', "Use letters, digits, dot, dash and underscore."
+    if name in RESERVED:
+        return f'"{name}" is a subcommand of swarmtui', "Give the cluster another name."
+    return None
 
 
 def _wrong(file: Path, text: str, where: tuple[str, ...], key: str, what: str, next_step: str) -> UsageError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,19 @@ class Opening:
     targets: tuple[Target, ...]
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     ssh: SshSettings = field(default_factory=SshSettings)
+
+    def candidates(self, voters: Iterable[Node], last: Target | None) -> list[Target]:
+        """Whom to try: the named managers, then the others there are; the one just lost goes to the end."""
+        found = list(self.targets)
+        if any(isinstance(target, SshTarget) for target in found):
+            for node in voters:
+                target = node_target(self, node)
+                if target not in found:
+                    found.append(target)
+        if last in found:
+            found.remove(last)
+            found.append(last)
+        return found
 
 
 def find(text: str, config: Config, *, bundles: Path) -> Opening:

@@ -9,68 +9,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from enum import StrEnum
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from swarmtui.errors import EngineError
-from swarmtui.finding import Attempt, first_usable
+from swarmtui.finding import USABLE, Attempt, Connection, Phase, first_usable, fitness
 from swarmtui.link import sshlib  # noqa: F401  # before anything that imports asyncssh
-from swarmtui.link.certificates import expiry
+from swarmtui.link.certificates import keep_reading
 from swarmtui.link.changes import Changes
 from swarmtui.link.decode import decode_one
+from swarmtui.link.heard import Heard
+from swarmtui.link.hosts import Hosts
+from swarmtui.link.logs import Batch, LogQuery, follow
 from swarmtui.link.manager import Manager
+from swarmtui.link.memory import give_back_large_blocks
 from swarmtui.link.person import Nobody, Person
 from swarmtui.link.reasons import LinkError, Reason, standing
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target
 from swarmtui.link.watch import Watch
-from swarmtui.model.swarm import COLLECTIONS, Info, Node, Snapshot, host_of
+from swarmtui.model.objects import SwarmEvent, without_local
+from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, Info, Node, Snapshot
 from swarmtui.opening import Opening, node_target
 
 if TYPE_CHECKING:
     from swarmtui.link.engine import Engine
 
+__all__ = ["SETTLE_SECONDS", "Connection", "Phase", "Session"]
+
 BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-CERTIFICATE_SECONDS = 600.0
 SETTLE_SECONDS = 45.0
 """How long an operation waits for a lost connection to come back: an election and a restart of Docker fit into it."""
 
 NO_MANAGER = ("not a swarm manager", "needs to be unlocked")
 """What an engine answers (503) when it stopped being a manager, or was restarted and is locked (swarm-dr.md §5)."""
-USABLE = frozenset({Reason.NO_LEADER})
-"""Troubles with which a manager is still worth staying on: it shows what is left of the cluster."""
-
-
-class Phase(StrEnum):
-    CONNECTING = "connecting"
-    LIVE = "live"
-    LOST = "lost"
-
-
-class Connection(Struct, frozen=True):
-    """How the session is connected.
-
-    Attributes:
-        through: label of the manager in use, or of the last one.
-        via: forward, dial-stdio, socket or tls.
-        node_id: the manager's own node id, "" until known.
-        note: one sentence about the last change, such as a fail-over; "" when there is nothing to say.
-        attempts: what was tried since the last time it was live.
-        next_try_at: seconds since the epoch, 0.0 while one is under way.
-    """
-
-    phase: Phase = Phase.CONNECTING
-    through: str = ""
-    via: str = ""
-    node_id: str = ""
-    note: str = ""
-    attempts: tuple[Attempt, ...] = ()
-    next_try_at: float = 0.0
 
 
 class Session:
@@ -90,13 +65,14 @@ class Session:
         self._listeners: list[Callable[[], None]] = []
         self._manager: Manager | None = None
         self._watch: Watch | None = None
-        self._hosts: dict[str, SshHost] = {}
-        self._host_locks: dict[str, asyncio.Lock] = {}
+        self._hosts = Hosts(self.host_label, opening.ssh)
         self._infos: dict[Manager, Info] = {}
         self._moving_from = ""
         self._avoided: frozenset[str] = frozenset()
         self._left: asyncio.Future[None] | None = None
         self._changes = Changes()
+        self._heard = Heard(self._tell)
+        self._wanted: frozenset[str] = frozenset()
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -109,6 +85,7 @@ class Session:
     def start(self) -> None:
         """Begins to connect, and keeps the snapshot fresh from then on."""
         if self._task is None:
+            give_back_large_blocks()
             self._task = asyncio.create_task(self._run(), name=f"session {self.name}")
 
     async def close(self) -> None:
@@ -116,9 +93,8 @@ class Session:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        hosts, self._hosts = list(self._hosts.values()), {}
-        for host in hosts:
-            await host.close()
+        self._heard.close()
+        await self._hosts.close()
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Session]:
@@ -130,7 +106,7 @@ class Session:
             await self.close()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Calls `listener` after every change of snapshot or connection; returns what ends that."""
+        """Calls `listener` after every change of snapshot, connection or events; returns what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
@@ -185,16 +161,10 @@ class Session:
 
     def why_not_live(self) -> LinkError:
         """The error that tells why there is no live connection: the most telling of all attempts."""
-        attempts = self.connection.attempts
-        if not attempts:
-            return LinkError(Reason.TIMEOUT, self.name, "Nothing answered yet.", "Look at the network and try again.")
-        telling = min(attempts, key=lambda a: (a.reason in (Reason.TIMEOUT, Reason.UNREACHABLE), -a.at))
-        others = [a for a in attempts if a.target != telling.target]
-        what = telling.what + (f" ({len(others)} more tried: {'; '.join(a.what for a in others)})" if others else "")
-        return LinkError(Reason(telling.reason), telling.target, what, telling.next_step)
+        return self.connection.why_not_live(self.name)
 
     async def refresh(self) -> Snapshot:
-        """Returns a snapshot all of which was asked for after this call.
+        """Returns a snapshot whose info, nodes, services and tasks were all asked for after this call.
 
         Raises:
             LinkError: not connected, or the connection was lost meanwhile.
@@ -213,6 +183,28 @@ class Session:
         if self._watch is not None:
             self._watch.look_now()
         self._wake.set()
+
+    def want(self, names: Iterable[str]) -> None:
+        """From now on exactly these collections are read besides those that always are (`ON_DEMAND`).
+
+        Through whichever manager is in use, at once and after every poll; their readings tell when, and what failed.
+        Those that are not wanted any more keep their last value.
+
+        Raises:
+            ValueError: there is no collection of that name.
+        """
+        wanted = frozenset(names) - frozenset(COLLECTIONS)
+        if unknown := wanted - frozenset(ON_DEMAND):
+            raise ValueError(f"no collections: {', '.join(sorted(unknown))}")
+        self._wanted = wanted
+        if self._watch is not None:
+            self._watch.want(wanted)
+
+    @property
+    def events(self) -> tuple[SwarmEvent, ...]:
+        """The newest events of the Swarm since the session began, the oldest first, with a mark where some may be
+        missing; the same object until there is another one."""
+        return self._heard.all
 
     def _engine_manager(self) -> Manager:
         if self._manager is None:
@@ -250,6 +242,15 @@ class Session:
                     self._left.set_exception(gone)
             raise gone from error
 
+    async def engine(self) -> Engine:
+        """The engine of the manager in use; waits for one as long as that takes."""
+        await self._changes.until(lambda: self.live and self._manager is not None)
+        return self._engine_manager().engine
+
+    def logs(self, query: LogQuery) -> AsyncGenerator[Batch, None]:
+        """Follows a log through whichever manager is in use. Raises EngineError where there is none to read."""
+        return follow(self.engine, query)
+
     @contextlib.contextmanager
     def avoiding(self, node_ids: Iterable[str]) -> Iterator[None]:
         """For the length of a block these managers are only used if there is no other: they are to become workers."""
@@ -279,18 +280,12 @@ class Session:
         Raises:
             LinkError: it cannot be reached, or nobody knows how.
         """
-        lock = self._host_locks.setdefault(node.id, asyncio.Lock())
-        async with lock:
+
+        def through() -> SshHost | None:
             manager = self._manager
-            if manager is not None and manager.host is not None and node.id == self.connection.node_id:
-                return manager.host
-            host = self._hosts.get(node.id)
-            if host is not None and not host.closed:
-                return host
-            target = node_target(self.opening, node)
-            host = await SshHost.connect(target, self._settings, self.person if ask else Nobody())
-            self._hosts[node.id] = host
-            return host
+            return manager.host if manager is not None and node.id == self.connection.node_id else None
+
+        return await self._hosts.open(node, self.person if ask else Nobody(), through)
 
     def host_label(self, node: Node) -> SshTarget:
         """Where `host` would go for this node."""
@@ -329,7 +324,9 @@ class Session:
         last: Target | None = None
         while True:
             self._infos.clear()
-            manager = await first_usable(self._candidates(last), self._open, self._tried)
+            voters = [n for n in self.snapshot.nodes.values() if n.is_voter and n.id != self._moving_from]
+            candidates = self.opening.candidates(voters, last)
+            manager = await first_usable(candidates, self._open, self._tried)
             if manager is not None:
                 last = manager.target
                 proved = await self._use(manager)
@@ -358,44 +355,18 @@ class Session:
             await manager.close()
         return watch is not None and watch.polls > 0
 
-    def _candidates(self, last: Target | None) -> list[Target]:
-        """The named managers, then those the snapshot knows; the one just lost goes to the end of its kind."""
-        named = list(self.opening.targets)
-        known: list[Target] = []
-        if any(isinstance(target, SshTarget) for target in named):
-            for node in self.snapshot.nodes.values():
-                if node.is_voter and node.id != self._moving_from:
-                    target = node_target(self.opening, node)
-                    if target not in named:
-                        known.append(target)
-        ordered = [*named, *known]
-        if last in ordered:
-            ordered.remove(last)
-            ordered.append(last)
-        return ordered
-
     async def _open(self, target: Target) -> tuple[Manager, LinkError | None]:
         """Connects to one manager and checks that it is one, of the right Swarm. Raises LinkError where it is not."""
         manager = await Manager.open(target, self._settings, self.person)
         try:
             info = await manager.info()
-            trouble = standing(info, manager.label)
-            if trouble is not None and trouble.reason not in USABLE:
-                raise trouble
-            if trouble is None and info.swarm.node_id in self._avoided:
-                what = f"{manager.label} is about to leave the managers: it is only used if there is no other."
-                trouble = LinkError(Reason.WORKER, manager.label, what, "")
-            if self._moving_from and info.swarm.node_id == self._moving_from:
-                raise LinkError(Reason.WORKER, manager.label, f"{manager.label} is about to leave the managers.", "")
-            cluster = info.swarm.cluster
-            if self.snapshot.cluster_id and cluster is not None and cluster.id not in ("", self.snapshot.cluster_id):
-                raise LinkError(
-                    Reason.OTHER_SWARM,
-                    manager.label,
-                    f"{manager.label} belongs to another Swarm ({cluster.id[:12]}) than the one shown "
-                    f"({self.snapshot.cluster_id[:12]}).",
-                    "Open that one by itself, or mend the configuration.",
-                )
+            reserve = fitness(
+                info,
+                manager.label,
+                cluster_id=self.snapshot.cluster_id,
+                avoided=self._avoided,
+                leaving=self._moving_from,
+            )
         except EngineError as error:
             await manager.close()
             raise LinkError(Reason.NOT_DOCKER, manager.label, error.what, error.next_step) from error
@@ -403,7 +374,7 @@ class Session:
             await manager.close()
             raise
         self._infos[manager] = info
-        return manager, trouble
+        return manager, reserve
 
     async def _stay(self, manager: Manager) -> None:
         """Watches through one manager until it is lost, or stops being one."""
@@ -426,12 +397,16 @@ class Session:
                 self.connection = Connection(Phase.LIVE, manager.label, manager.via, node_id, note)
             self._tell()
 
+        info = self._infos.pop(manager)
+        known = self.snapshot if before.node_id in ("", info.swarm.node_id) else without_local(self.snapshot)
         watch = self._watch = Watch(
             manager.engine,
             name=manager.label,
-            start=replace(self.snapshot, info=self._infos.pop(manager)),
+            start=replace(known, info=info),
             publish=publish,
             polled=self._changes.tell,
+            heard=self._heard,
+            wanted=self._wanted,
         )
         jobs = [
             asyncio.ensure_future(watch.run()),
@@ -468,20 +443,14 @@ class Session:
         if manager.host is None and manager.via != "socket":
             return
         opener = manager.host.open_tcp if manager.host is not None else asyncio.open_connection
-        while True:
-            managers = [node for node in self.snapshot.nodes.values() if node.manager_status is not None]
-            for node in managers:
-                assert node.manager_status is not None
-                raft_address = node.manager_status.addr
-                port = raft_address.rpartition(":")[2]
-                if not port.isdigit():
-                    continue
-                expires = await expiry(opener, host_of(raft_address), int(port))
-                if expires is not None and self.snapshot.certificates.get(node.id) != expires:
-                    certificates = {**self.snapshot.certificates, node.id: expires}
-                    self.snapshot = replace(self.snapshot, certificates=certificates)
-                    self._tell()
-            await asyncio.sleep(CERTIFICATE_SECONDS if managers else 1.0)
+
+        def found(node_id: str, expires: float) -> None:
+            if self.snapshot.certificates.get(node_id) != expires:
+                certificates = {**self.snapshot.certificates, node_id: expires}
+                self.snapshot = replace(self.snapshot, certificates=certificates)
+                self._tell()
+
+        await keep_reading(opener, lambda: self.snapshot.nodes.values(), found)
 
     def _set(self, **changes: Any) -> None:
         connection = replace(self.connection, **changes)

@@ -24,6 +24,7 @@ from swarmtui.opening import Opening
 from swarmtui.ui.app import Console
 from swarmtui.ui.screens.asking import AskScreen
 from swarmtui.ui.screens.confirm import ConfirmScreen
+from swarmtui.ui.screens.logs import LogScreen
 from swarmtui.ui.screens.reading import ReadingScreen
 from swarmtui.ui.screens.running import RunScreen
 
@@ -120,9 +121,15 @@ class Driver:
 
     @property
     def screen(self) -> str:
-        """Which screen is shown: main, confirm, run, reading or ask."""
+        """Which screen is shown: main, confirm, run, reading, ask or logs."""
         shown = self.app.screen
-        kinds = {ConfirmScreen: "confirm", RunScreen: "run", ReadingScreen: "reading", AskScreen: "ask"}
+        kinds = {
+            ConfirmScreen: "confirm",
+            RunScreen: "run",
+            ReadingScreen: "reading",
+            AskScreen: "ask",
+            LogScreen: "logs",
+        }
         return next((name for kind, name in kinds.items() if isinstance(shown, kind)), "main")
 
     def rows(self, name: str) -> list[str]:
@@ -198,12 +205,12 @@ class Chain:
         return self._then(f"view {name}", go)
 
     def select(self, name: str) -> Chain:
-        """Moves the cursor to the node of this name, with the arrow keys; the table may move meanwhile."""
+        """Moves the cursor to the row of this name, with the arrow keys; the table may move meanwhile."""
 
         async def move() -> None:
             driver = self._driver
-            await driver.until(f"node {name}", lambda: driver.row(name))
-            table = driver.app.main.table("nodes")
+            await driver.until(f"row {name}", lambda: driver.row(name))
+            table = driver.app.main.table()
             assert table is not None
             for _ in range(3 * len(table.rows) + 3):
                 names = [table.rows[key][0].text.removesuffix(" ←") for key in table.visible_keys]
@@ -215,6 +222,20 @@ class Chain:
             raise AssertionError(f"the cursor never got to {name}\n{driver.text}")
 
         return self._then(f"select {name}", move)
+
+    def cursor_on(self, name: str) -> Chain:
+        """Waits until the cursor is on the row of this name."""
+
+        def there() -> bool:
+            table = self._driver.app.main.table()
+            row = table.cursor_row if table is not None else None
+            return row is not None and row[0].text.removesuffix(" ←") == name
+
+        return self._wait(f"the cursor on {name}", there)
+
+    def title(self, *words: str) -> Chain:
+        """Waits until the title of the pane (the first, where several are shown) has these words."""
+        return self._wait(f"the title says {words}", lambda: all(word in self._driver.lines[2] for word in words))
 
     def mark(self, *names: str) -> Chain:
         """Marks nodes with the space bar."""
@@ -266,7 +287,7 @@ class Chain:
         return self._wait(f"told {words}", lambda: any(all(word in text for word in words) for text in told), within)
 
     def at(self, screen: str, within: float = WAIT_SECONDS) -> Chain:
-        """Waits until that screen is shown: main, confirm, run, reading or ask."""
+        """Waits until that screen is shown: main, confirm, run, reading, ask or logs."""
         return self._wait(f"the {screen} screen", lambda: self._driver.screen == screen, within)
 
     # -- dialogs ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -62,18 +63,40 @@ def service(number: int, replicas: int) -> dict[str, Any]:
     }
 
 
-def task(number: int, services: int, nodes: int, *, version: int = 30) -> dict[str, Any]:
-    """A running task."""
+def task(number: int, services: int, nodes: int, *, version: int = 30, life: int = 0) -> dict[str, Any]:
+    """A running task, of about as many bytes as a real one (swarm-dr.md §7).
+
+    Args:
+        life: how many came before it in its slot.
+    """
+    container = {
+        "Image": "registry/shop/web:1.2.3",
+        "Env": ["LOG_LEVEL=info", "LISTEN=0.0.0.0:8080"],
+        "Isolation": "default",
+    }
     return {
-        "ID": f"t{number:06}" + "z" * 18,
+        "ID": f"t{number:06}{life:04}" + "z" * 14,
         "Version": {"Index": version},
-        "CreatedAt": "2026-11-01T10:00:00Z",
-        "UpdatedAt": "2026-11-20T10:00:00Z",
-        "Spec": {"ContainerSpec": {"Image": "registry/shop/web:1.2.3"}, "Placement": {}, "ForceUpdate": 0},
+        "CreatedAt": f"2026-11-01T10:{life // 60 % 60:02}:{life % 60:02}.123456789Z",
+        "UpdatedAt": "2026-11-20T10:00:00.123456789Z",
+        "Labels": {},
+        "Spec": {
+            "ContainerSpec": container,
+            "Resources": {"Limits": {"MemoryBytes": 268435456}, "Reservations": {"MemoryBytes": 134217728}},
+            "RestartPolicy": {"Condition": "any", "MaxAttempts": 0},
+            "Placement": {"Platforms": [{"Architecture": "amd64", "OS": "linux"}]},
+            "ForceUpdate": 0,
+        },
         "ServiceID": service(number % services, 1)["ID"],
         "Slot": number // services + 1,
         "NodeID": f"n{number % nodes:05}" + "x" * 19,
-        "Status": {"Timestamp": "2026-11-20T10:00:00Z", "State": "running", "Message": "started"},
+        "Status": {
+            "Timestamp": "2026-11-20T10:00:00.123456789Z",
+            "State": "running",
+            "Message": "started",
+            "ContainerStatus": {"ContainerID": f"{number:064x}", "PID": 4242, "ExitCode": 0},
+            "PortStatus": {},
+        },
         "DesiredState": "running",
     }
 
@@ -93,10 +116,12 @@ class Feed:
         self._churn = churn
         self._nodes = [node(number) for number in range(nodes)]
         self._encoded = [json.dumps(body).encode() for body in self._nodes]
-        self._services = (
-            b"[" + b",".join(json.dumps(service(n, -(-tasks // services))).encode() for n in range(services)) + b"]"
-        )
-        self._tasks = b"[" + b",".join(json.dumps(task(n, services, nodes)).encode() for n in range(tasks)) + b"]"
+        self._sizes = (services, nodes)
+        self._services = [service(number, -(-tasks // services)) for number in range(services)]
+        self._tasks = [task(number, services, nodes) for number in range(tasks)]
+        self._lives = [0] * tasks
+        self._encoded_services = [json.dumps(body).encode() for body in self._services]
+        self._encoded_tasks = [json.dumps(body).encode() for body in self._tasks]
         swarm = {
             "NodeID": self._nodes[0]["ID"],
             "LocalNodeState": "active",
@@ -113,6 +138,34 @@ class Feed:
         for number in self._random.sample(range(5, count), int(count * self._churn)):
             self.change(number)
         self.hint.set()
+
+    def tick_all(self) -> None:
+        """Like `tick`, and changes the same share of the services and of the tasks; one task in ten is replaced."""
+        for number in self._random.sample(range(len(self._services)), int(len(self._services) * self._churn)):
+            self._change_service(number)
+        changed = self._random.sample(range(len(self._tasks)), int(len(self._tasks) * self._churn))
+        for place, number in enumerate(changed):
+            self._change_task(number, replace=place % 10 == 0)
+        self.tick()
+
+    def _change_service(self, number: int) -> None:
+        body = self._services[number]
+        body["Version"]["Index"] += 1
+        state = "completed" if body.get("UpdateStatus", {}).get("State") == "updating" else "updating"
+        body["UpdateStatus"] = {"State": state, "Message": "update in progress"}
+        self._encoded_services[number] = json.dumps(body).encode()
+
+    def _change_task(self, number: int, *, replace: bool) -> None:
+        if replace:
+            self._lives[number] += 1
+            self._tasks[number] = task(number, *self._sizes, life=self._lives[number])
+        body = self._tasks[number]
+        body["Version"]["Index"] += 1
+        status = body["Status"]
+        status["State"] = self._random.choice(("running", "running", "starting", "preparing", "failed"))
+        status["Message"] = status["State"]
+        status["Timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
+        self._encoded_tasks[number] = json.dumps(body).encode()
 
     def change(self, number: int) -> None:
         """Turns one node from ready to down or back."""
@@ -136,8 +189,14 @@ class Feed:
         await asyncio.sleep(0)
         if path == "/nodes":
             self.polls += 1
-            return b"[" + b",".join(self._encoded) + b"]"
-        return {"/info": self._info, "/services": self._services, "/tasks": self._tasks}[path]
+        return self.body(path)
+
+    def body(self, path: str) -> bytes:
+        """What the engine answers to a GET of this path."""
+        if path == "/info":
+            return self._info
+        lists = {"/nodes": self._encoded, "/services": self._encoded_services, "/tasks": self._encoded_tasks}
+        return b"[" + b",".join(lists[path]) + b"]"
 
     async def events(self, filters: Mapping[str, list[str]]) -> AsyncIterator[bytes]:
         while True:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.binding import Binding
 
-from swarmtui.ui.keys import CHANGE, LOOK
+from swarmtui.ui.keys import CHANGE, LOOK, where
 from swarmtui.ui.table_keys import BINDINGS as TABLE
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -16,11 +16,12 @@ END = "<!-- /keys -->\n"
 
 def key_table() -> str:
     """The bindings as a Markdown table."""
-    lines = ["| key | what it does | id |", "|---|---|---|"]
+    lines = ["| key | where | what it does | id |", "|---|---|---|---|"]
     for binding in (*LOOK, *CHANGE, *TABLE):
         assert isinstance(binding, Binding)
         key = (binding.key_display or binding.key).replace("\\", "\\\\").replace("|", "\\|")
-        lines.append(f"| `{key}` | {binding.tooltip} | `{binding.id}` |")
+        views = where(binding.key, [binding])
+        lines.append(f"| `{key}` | {', '.join(views) or 'everywhere'} | {binding.tooltip} | `{binding.id}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -123,6 +123,10 @@ MISTAKES = [
     (f"{PROD}[keys]\n'node.drain' = 5\n", 4, "keys.node.drain", "must be the name of a key"),
     (f"{PROD}\n[colours]\nred = 1\n", 4, "colours", 'unknown key "colours"'),
     ("timeout = 5\n", 1, "timeout", 'unknown key "timeout"'),
+    ("[ui]\ntheme = 'pink'\n", 2, "ui.theme", '"pink" is no theme'),
+    ("[ui]\ntheme = 5\n", 2, "ui.theme", '"5" is no theme'),
+    ("[ui]\ncolour = 'x'\n", 2, "ui.colour", 'unknown key "colour"'),
+    ("ui = 'dark'\n", 1, "ui", "must be a table"),
     (f"{PROD}[clusters.\"a b\"]\nmanagers = ['ssh://b']\n", 3, "clusters.a b", "no name for a cluster"),
     (f"{PROD}[clusters.'a b']\nmanagers = ['ssh://b']\n", 3, "clusters.a b", "no name for a cluster"),
     (f"{PROD}[clusters.-x]\nmanagers = ['ssh://b']\n", 3, "clusters.-x", "no name for a cluster"),
@@ -157,3 +161,10 @@ def test_no_cluster_is_called_like_a_subcommand(file: Path, name: str) -> None:
 def test_other_names_are_free(file: Path, name: str) -> None:
     file.write_text(f'[clusters."{name}"]\nmanagers = ["ssh://b"]\n')
     assert list(load(file).clusters) == [name]
+
+
+def test_the_theme_is_dark_unless_another_one_is_wanted(file: Path) -> None:
+    file.write_text("")
+    assert load(file).ui.theme == "dark"
+    file.write_text('[ui]\ntheme = "contrast"\n')
+    assert load(file).ui.theme == "contrast"

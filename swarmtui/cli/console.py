@@ -1,34 +1,76 @@
-"""Opens the console on a cluster."""
+"""Opens the console on a cluster, or the start page on all that have a name."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swarmtui.config import Config, state_dir
 from swarmtui.errors import UsageError
-from swarmtui.opening import find
+from swarmtui.opening import Opening, find
+
+if TYPE_CHECKING:
+    from swarmtui.ui.fleet import Fleet
 
 SWITCH_SECONDS = 0.001
 """How long a background thread may keep the interpreter from the event loop; Python's default is 5 ms."""
 
 
-def open_console(target: str, config: Config, *, read_only: bool) -> int:
+def open_console(target: str | None, config: Config, *, read_only: bool) -> int:
     """Runs the console until it is left; returns its exit code.
+
+    Args:
+        target: the cluster to begin with; None for the start page.
 
     Raises:
         UsageError: the target means nothing, or there is no terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("The console needs a terminal.", "Without one use: swarmtui status, swarmtui run.")
-    with tempfile.TemporaryDirectory(prefix="swarmtui-") as folder:
-        opening = find(target, config, bundles=Path(folder) / "bundle")
-        from swarmtui.ui.app import Console
+    with tempfile.TemporaryDirectory(prefix="swarmtui-") as name:
+        folder = Path(name)
+        opening = find(target, config, bundles=folder / "bundle") if target is not None else None
         from swarmtui.ui.keys import check_keys
 
         check_keys(config.keys, config.path)
         sys.setswitchinterval(SWITCH_SECONDS)
-        console = Console(opening, journal=state_dir() / "journal", read_only=read_only, keys=config.keys)
-        code = console.run()
-        return code if code is not None else console.return_code or 0
+        return asyncio.run(_consoles(opening, config, folder, read_only=read_only))
+
+
+async def _consoles(opening: Opening | None, config: Config, folder: Path, *, read_only: bool) -> int:
+    """Shows one cluster at a time, and the start page between two. Each console knows its own cluster only."""
+    fleet: Fleet | None = None
+    session, at = None, ""
+    while True:
+        if opening is not None:
+            from swarmtui.ui.app import TO_CLUSTERS, Console
+
+            console = Console(
+                opening,
+                journal=state_dir() / "journal",
+                read_only=read_only,
+                keys=config.keys,
+                session=session,
+                clusters=bool(config.clusters),
+                theme=config.ui.theme,
+            )
+            code = await console.run_async()
+            if code != TO_CLUSTERS:
+                return code if code is not None else console.return_code or 0
+            session = console.session
+        # Not loaded before somebody wants it: the first paint of a console does not wait for it.
+        from swarmtui.ui.fleet import Fleet
+        from swarmtui.ui.screens.clusters import ClustersApp
+
+        fleet = fleet or Fleet(config, folder)
+        if opening is not None:
+            at = fleet.include(opening)
+            fleet.give_back(at, session)
+        page = ClustersApp(fleet, at=at, read_only=read_only, keys=config.keys, theme=config.ui.theme)
+        chosen = await page.run_async()
+        if chosen is None:
+            return page.return_code or 0
+        opening, session, at = await fleet.opening(chosen), page.session, chosen

@@ -14,13 +14,14 @@ from swarmtui.errors import SwarmtuiError, UsageError
 DESCRIPTION = "The console for Docker Swarm, UCP (MKE) and DTR (MSR) when it matters."
 EPILOG = """\
 TARGET is a named cluster of the configuration, ssh://[USER@]HOST[:PORT], unix:///PATH, a docker context, or a folder or
-zip of a UCP client bundle. There is no silent default.
+zip of a UCP client bundle. Without one, all named clusters are shown side by side; enter opens one.
 
 subcommands:
   demo                       the console on a simulated cluster
   status [TARGET]            how the cluster is; exit 0 fine, 1 warning, 2 critical, 3 unknown
   run NAME [KEY=VALUE ...]   an operation without a screen; `run --list` names them all
   journal [RUN]              what was done
+  clusters list|add|remove   the clusters that have a name; without TARGET the console shows them all
 """
 
 
@@ -72,11 +73,10 @@ def _console(arguments: Sequence[str]) -> int:
     from swarmtui import config
 
     known = config.load(options.config)
-    if options.target is None:
-        named = ", ".join(known.clusters) or f"none yet, they would be in {known.path}"
+    if options.target is None and not known.clusters:
         raise UsageError(
             "Say which cluster: swarmtui TARGET, such as ssh://root@10.0.0.1 (or `swarmtui demo` for a simulated one).",
-            f"Named clusters: {named}.",
+            f"Named clusters: none yet, they would be in {known.path}.",
         )
     from swarmtui.cli.console import open_console
 
@@ -107,6 +107,12 @@ def _journal(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _clusters(arguments: Sequence[str]) -> int:
+    from swarmtui.cli.clusters import main as run
+
+    return run(arguments)
+
+
 def _help(arguments: Sequence[str]) -> int:
     return _console(["--help"])
 
@@ -120,6 +126,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "status": _status,
     "run": _run,
     "journal": _journal,
+    "clusters": _clusters,
     "help": _help,
     "version": _version,
 }

@@ -84,7 +84,7 @@ def _list(*, as_json: bool) -> int:
     for runbook in registry.RUNBOOKS.values():
         print(f"{runbook.name}: {runbook.summary}")
         for param in runbook.params:
-            note = "" if param.required else f" (default {_told(param.default)})"
+            note = "" if param.required or param.default is None else f" (default {_told(param.default)})"
             print(f"    {param.name}={param.shape}  {param.help}{note}")
     return 0
 

@@ -1,15 +1,18 @@
 """When the certificates of the managers expire.
 
-The engine API does not tell. A manager shows its certificate to whoever opens a TLS connection to its Swarm
-port, before
-it asks for one itself; so one handshake each, through the SSH connection we have, is enough, and needs no root.
+The engine API does not tell. A manager shows its certificate to whoever opens a TLS connection to its Swarm port,
+before it asks for one itself; so one handshake each, through the SSH connection we have, is enough, and needs no root.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+
+from swarmtui.model.swarm import Node, host_of
+
+AGAIN_SECONDS = 600.0
 
 Opener = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 """Opens a TCP connection to (host, port) as seen from the manager we talk through."""
@@ -55,3 +58,23 @@ async def expiry(opener: Opener, host: str, port: int, *, timeout: float = 5.0) 
         return x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp()
     except ValueError:
         return None
+
+
+async def keep_reading(
+    opener: Opener, nodes: Callable[[], Iterable[Node]], found: Callable[[str, float], None]
+) -> None:
+    """Reads the certificates of all managers, again and again, until it is cancelled.
+
+    Args:
+        nodes: the nodes as they are known now.
+        found: is told a node's id and when its certificate expires, seconds since the epoch.
+    """
+    while True:
+        addresses = {node.id: node.manager_status.addr for node in nodes() if node.manager_status is not None}
+        for node_id, address in addresses.items():
+            port = address.rpartition(":")[2]
+            if port.isdigit():
+                expires = await expiry(opener, host_of(address), int(port))
+                if expires is not None:
+                    found(node_id, expires)
+        await asyncio.sleep(AGAIN_SECONDS if addresses else 1.0)

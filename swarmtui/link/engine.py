@@ -19,6 +19,7 @@ from docker.errors import DockerException
 
 from swarmtui.errors import EngineError
 from swarmtui.link.events import LAGGED, EventStream
+from swarmtui.link.log_stream import LogStream
 from swarmtui.link.pool import DaemonPool
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.refusals import UNREADABLE, explain, refusal
@@ -53,7 +54,7 @@ class Engine:
         self._forwarded = forwarded
         self._timeout = timeout
         self._pool = DaemonPool(calls, f"engine {where}")
-        self._streams: set[EventStream] = set()
+        self._streams: set[EventStream | LogStream] = set()
         self._lost = asyncio.Event()
 
     @classmethod
@@ -252,6 +253,30 @@ class Engine:
             stream.close()
         self._lost.set()
         raise LinkError(Reason.CONNECTION_LOST, self.where)
+
+    # -- logs ----------------------------------------------------------------------------------------------------
+
+    def logs(self, path: str, params: Mapping[str, str]) -> LogStream:
+        """Begins to read a log answer; the caller closes it. `link.logs.follow` is what people use.
+
+        Its end says nothing of the connection: a proxy on the way may have had enough of it.
+        """
+        stream = LogStream(
+            partial(self._http.stream, path, params, self._timeout, small_chunks=True),
+            f"logs {self.where}",
+            explain=partial(self._of_stream, path),
+            closed=self._streams.discard,
+        )
+        self._streams.add(stream)
+        return stream
+
+    def _of_stream(self, path: str, error: BaseException) -> BaseException:
+        if not isinstance(error, TRANSPORT):
+            return error
+        if any(is_late(cause) for cause in causes_of(error)):
+            what = f"{self.where} did not answer GET {path} within {self._timeout:g} s."
+            return EngineError(what, "Without a leader a Swarm answers slowly or not at all.")
+        return LinkError(Reason.CONNECTION_LOST, self.where, because=last_words(error))
 
     # -- life ----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import socket
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import requests.exceptions
@@ -13,6 +14,7 @@ import urllib3.exceptions
 from docker import APIClient
 from docker.tls import TLSConfig
 
+from swarmtui.link.chunks import dechunked
 from swarmtui.link.events import Answer
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.refusals import refusal
@@ -21,6 +23,7 @@ from swarmtui.link.unix_http import ClosingAdapter
 from swarmtui.model.text import one_line
 
 CONNECT_SECONDS: Final = 10.0
+READ_BYTES: Final = 65_536
 BODY_MAX = 512 << 20
 """Bytes of an answer that are read at most; 10,000 tasks are 9 MB."""
 TRANSPORT = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -79,15 +82,22 @@ class Http:
             raise requests.exceptions.ContentDecodingError(f"the answer is larger than {BODY_MAX >> 20} MB")
         return Reply(int(response.status_code), bytes(body), response.headers.get("Api-Version", ""))
 
-    def stream(self, path: str, params: Mapping[str, str], timeout: float) -> Answer:
-        """Opens an endless answer."""
+    def stream(self, path: str, params: Mapping[str, str], timeout: float, *, small_chunks: bool = False) -> Answer:
+        """Opens an endless answer.
+
+        Args:
+            small_chunks: it comes in very many of them, as a log does: they are read many at a time.
+        """
         response = self._open("GET", path, params, None, timeout, True)
         if response.status_code >= 300:
             with response:
                 raise refusal(response.status_code, response.raw.read(65_536, decode_content=True))
         raw = self._client._get_raw_response_socket(response)
         self._client._disable_socket_timeout(raw)
-        return Answer(response.iter_content(chunk_size=65_536), getattr(raw, "_sock", raw), response.close)
+        pieces: Iterator[bytes] = response.iter_content(chunk_size=READ_BYTES)
+        if small_chunks and response.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            pieces = dechunked(partial(response.raw._fp.fp.read1, READ_BYTES))
+        return Answer(pieces, getattr(raw, "_sock", raw), response.close)
 
     def _open(
         self,

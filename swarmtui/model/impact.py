@@ -117,7 +117,7 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
                     leaving=len(tasks),
                     running_before=running[service_id],
                     to_zero=running[service_id] > 0 and staying[service_id] == 0,
-                    local_data=_local_data(tasks),
+                    local_data=local_data(tasks),
                 )
             )
         else:
@@ -138,12 +138,12 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
                     service.name,
                     moving=moving,
                     stuck=stuck,
-                    stuck_why=_no_suitable_node(refusals) if stuck else "",
+                    stuck_why=no_suitable_node(refusals) if stuck else "",
                     is_job=service.is_job,
                     running_before=running[service_id],
                     to_zero=running[service_id] > 0 and staying[service_id] == 0 and moving == 0,
                     blinks=_is_only_replica(service) and moving > 0,
-                    local_data=_local_data(tasks),
+                    local_data=local_data(tasks),
                     targets=tuple(sorted(targets.items())),
                 )
             )
@@ -172,14 +172,15 @@ def _is_only_replica(service: Service) -> bool:
     return service.replicas == 1
 
 
-def _no_suitable_node(refusals: Counter[str]) -> str:
+def no_suitable_node(refusals: Counter[str]) -> str:
+    """Why a task can be placed nowhere, in the scheduler's manner, from how many nodes refused for which reason."""
     if not refusals:
         return "no suitable node (no node is left)"
     reasons = "; ".join(f"{why} on {n} {'node' if n == 1 else 'nodes'}" for why, n in refusals.most_common())
     return f"no suitable node ({reasons})"
 
 
-def _local_data(tasks: list[Task]) -> tuple[str, ...]:
+def local_data(tasks: list[Task]) -> tuple[str, ...]:
     """Volumes kept by the node itself, and folders of the host, that these tasks use."""
     found: dict[str, None] = {}
     for task in tasks:

@@ -11,15 +11,23 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from swarmtui.model.objects import Config, Network, Secret, Volume
 
 _SPELLING = {
     "id": "ID",
     "node_id": "NodeID",
     "service_id": "ServiceID",
     "container_id": "ContainerID",
+    "secret_id": "SecretID",
+    "config_id": "ConfigID",
+    "ipam": "IPAM",
+    "ip_range": "IPRange",
+    "enable_ipv6": "EnableIPv6",
     "os": "OS",
     "nano_cpus": "NanoCPUs",
     "n_cpu": "NCPU",
@@ -249,9 +257,21 @@ class Mount(ApiStruct, frozen=True):
     volume_options: VolumeOptions | None = None
 
 
+class SecretReference(ApiStruct, frozen=True):
+    secret_id: str = ""
+    secret_name: str = ""
+
+
+class ConfigReference(ApiStruct, frozen=True):
+    config_id: str = ""
+    config_name: str = ""
+
+
 class ContainerSpec(ApiStruct, frozen=True):
     image: str = ""
     mounts: list[Mount] | None = None
+    secrets: list[SecretReference] | None = None
+    configs: list[ConfigReference] | None = None
 
 
 class ResourceNeeds(ApiStruct, frozen=True):
@@ -259,16 +279,37 @@ class ResourceNeeds(ApiStruct, frozen=True):
     reservations: Resources | None = None
 
 
+class SpreadOver(ApiStruct, frozen=True):
+    """spread_descriptor: node.labels.KEY or engine.labels.KEY."""
+
+    spread_descriptor: str = ""
+
+
+class PlacementPreference(ApiStruct, frozen=True):
+    spread: SpreadOver | None = None
+
+
 class Placement(ApiStruct, frozen=True):
+    """preferences: the outermost first."""
+
     constraints: list[str] | None = None
+    preferences: list[PlacementPreference] | None = None
     max_replicas: int = 0
     platforms: list[Platform] | None = None
+
+
+class NetworkAttachment(ApiStruct, frozen=True):
+    """target: id of the network."""
+
+    target: str = ""
+    aliases: list[str] | None = None
 
 
 class TaskSpec(ApiStruct, frozen=True):
     container_spec: ContainerSpec | None = None
     resources: ResourceNeeds | None = None
     placement: Placement | None = None
+    networks: list[NetworkAttachment] | None = None
     force_update: int = 0
 
 
@@ -304,16 +345,41 @@ class EndpointSpec(ApiStruct, frozen=True):
     ports: list[Port] | None = None
 
 
+class UpdateConfig(ApiStruct, frozen=True):
+    """How tasks are replaced. The defaults are those of a service that has none (swarmkit, api/defaults).
+
+    Attributes:
+        parallelism: how many at a time, 0 for all.
+        delay, monitor: nanoseconds; monitor 0 stands for the engine's own 5 s.
+    """
+
+    parallelism: int = 0
+    delay: int = 0
+    failure_action: str = "pause"
+    monitor: int = 0
+    max_failure_ratio: float = 0.0
+    order: str = "stop-first"
+
+
 class ServiceSpec(ApiStruct, frozen=True):
+    """networks: where clients before API 1.25 put what the task template holds since."""
+
     name: str = ""
     labels: dict[str, str] | None = None
     task_template: TaskSpec = TaskSpec()
     mode: ServiceMode = ServiceMode()
+    update_config: UpdateConfig | None = None
+    rollback_config: UpdateConfig | None = None
+    networks: list[NetworkAttachment] | None = None
     endpoint_spec: EndpointSpec | None = None
 
 
 class UpdateStatus(ApiStruct, frozen=True):
+    """state: updating, paused, completed, rollback_started, rollback_paused, rollback_completed."""
+
     state: str = ""
+    started_at: str = ""
+    completed_at: str = ""
     message: str = ""
 
 
@@ -485,6 +551,9 @@ class Reading(Struct, frozen=True):
 
 
 COLLECTIONS = ("nodes", "services", "tasks")
+"""What is read all the time."""
+ON_DEMAND = ("networks", "secrets", "configs", "volumes")
+"""What is only read while somebody wants it (`Session.want`)."""
 
 
 class Snapshot(Struct, frozen=True):
@@ -497,6 +566,8 @@ class Snapshot(Struct, frozen=True):
         source: name of the manager it was read through.
         cluster_id: id of the Swarm, "" until known.
         certificates: node id → time its certificate expires, seconds since the epoch, where known.
+        networks: those of the Swarm, and the local ones of the engine in use.
+        volumes: name → volume, on the engine in use only.
     """
 
     seq: int = 0
@@ -509,10 +580,14 @@ class Snapshot(Struct, frozen=True):
     readings: Mapping[str, Reading] = field(default_factory=dict)
     certificates: Mapping[str, float] = field(default_factory=dict)
     cluster_id: str = ""
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    configs: Mapping[str, Config] = field(default_factory=dict)
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Every collection was read at least once and the newest attempt at each succeeded."""
+        """Nodes, services and tasks were read at least once, and the newest attempt at each succeeded."""
         return all((r := self.readings.get(c)) is not None and r.known and not r.trouble for c in COLLECTIONS)
 
     @property

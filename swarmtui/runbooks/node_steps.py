@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from swarmtui.errors import EngineError
 from swarmtui.link.reasons import LinkError
-from swarmtui.model.swarm import Node, NodeSpec, Role, Snapshot
+from swarmtui.model.swarm import COLLECTIONS, Node, NodeSpec, Role, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.session import Session
@@ -278,8 +278,9 @@ class WaitReplaced(WaitStep):
 async def fresh_tasks(session: Session) -> Snapshot:
     """A snapshot whose nodes, services and tasks were all read just now. Raises StepError where they could not be."""
     snapshot = await session.refresh()
-    for name, reading in snapshot.readings.items():
-        if reading.trouble:
+    for name in ("info", *COLLECTIONS):  # what somebody looks at besides (volumes, say) may fail
+        reading = snapshot.readings.get(name)
+        if reading is not None and reading.trouble:
             raise StepError(f"The {name} cannot be read now: {reading.trouble}", "Retry when the Swarm answers again.")
     return snapshot
 

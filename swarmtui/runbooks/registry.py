@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from swarmtui.errors import UsageError
-from swarmtui.runbooks import nodes
+from swarmtui.runbooks import networks, nodes, objects, rebalance, services, stacks, volumes
 from swarmtui.runbooks.runbook import Runbook
 
 RUNBOOKS: dict[str, Runbook] = {
@@ -18,6 +18,21 @@ RUNBOOKS: dict[str, Runbook] = {
         nodes.Demote(),
         nodes.Remove(),
         nodes.Label(),
+        services.Scale(),
+        services.Update(),
+        services.RollBack(),
+        services.Restart(),
+        services.Remove(),
+        rebalance.Rebalance(),
+        stacks.Deploy(),
+        stacks.Remove(),
+        objects.CreateSecret(),
+        objects.RemoveSecret(),
+        objects.CreateConfig(),
+        objects.RemoveConfig(),
+        networks.Create(),
+        networks.Remove(),
+        volumes.Remove(),
     )
 }
 

@@ -73,6 +73,10 @@ def plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "heading", "Tasks"
         for style, line in impact_lines(plan.impact):
             yield style, f"  {line}"
+    if plan.changes:
+        yield "heading", "Changes"
+        for style, line in plan.changes:
+            yield style, f"  {line}"
     for note in plan.notes:
         yield "dim", f"Note: {note}"
     yield "heading", "Commands"
@@ -126,6 +130,7 @@ def markdown(plan: Plan) -> str:
     if plan.quorum is not None:
         out += ["", f"Managers now: {plan.quorum.before}; after: {plan.quorum.after}."]
     out += ["", "## Tasks", "", *(f"- {line}" for _, line in impact_lines(plan.impact))] if plan.impact else []
+    out += ["", "## Changes", "", *(f"- {line.strip()}" for _, line in plan.changes)] if plan.changes else []
     for number, step in enumerate(plan.steps, 1):
         out += ["", f"## {number}. {step.title} ({step.danger})", "", step.why, "", "```sh"]
         out += [shown.as_sh for shown in step.shown]
@@ -169,6 +174,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "rules": [{"rule": r.id, "object": r.about, "what": r.what} for r in plan.rules],
         "warnings": list(plan.warnings),
         "notes": list(plan.notes),
+        "changes": [line.strip() for _, line in plan.changes],
         "managers": None
         if plan.quorum is None
         else {

@@ -148,6 +148,7 @@ class Plan:
         facts: what the plan was made from, as plain JSON values.
         binding: digest of what a confirmation is bound to: object ids, their Specs, and the impact shown.
         touches: names of the objects it changes.
+        changes: what will be different, for a person to read: (style, line) as in `render.plan_lines`.
         notes: things to know that are no warning.
         warnings: things that may hurt; shown, not enforced.
         rules: safety rules it breaks.
@@ -165,6 +166,7 @@ class Plan:
     touches: tuple[str, ...] = ()
     impact: Impact | None = None
     quorum: QuorumChange | None = None
+    changes: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()

@@ -6,30 +6,30 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.model.text import one_line
-from swarmtui.ui import describe, theme
+from swarmtui.ui import habits, views
 from swarmtui.ui.derive import Derived, Deriver
-from swarmtui.ui.describe import Lines
-from swarmtui.ui.header import STALE_SECONDS, coarse_age
-from swarmtui.ui.keys import CHANGE, LOOK, action_of
+from swarmtui.ui.header import STALE_SECONDS
+from swarmtui.ui.keys import MAIN_IDS
+from swarmtui.ui.looking import Looking
 from swarmtui.ui.main import ActingScreen, MainScreen
+from swarmtui.ui.operations import Operations
 from swarmtui.ui.screens.asking import AskScreen, UiPerson
 from swarmtui.ui.screens.reading import ReadingScreen
+from swarmtui.ui.theme import use as use_theme
+from swarmtui.ui.views import Env
 
 if TYPE_CHECKING:
     from swarmtui.opening import Opening
-    from swarmtui.runbooks.runbook import Plan
     from swarmtui.session import Session
     from swarmtui.ui.screens.running import Run
 
@@ -37,9 +37,11 @@ GC_THRESHOLDS = (50_000, 20, 100)
 """Snapshots and rows hold no cycles; collecting as often as Python does would stall keys for 7 ms at 1,000 nodes."""
 AGE_SECONDS = 5.0
 """How often ages are looked at while there is an age to show; while data is live nothing ticks."""
+TO_CLUSTERS = -1
+"""Result of a console that was left for the start page: its session goes on, for whoever ran it."""
 
 
-class Console(App[int]):
+class Console(Looking, Operations):
     """The console on one cluster.
 
     Args:
@@ -47,6 +49,9 @@ class Console(App[int]):
         journal: folder of the journal.
         read_only: no key that changes anything is bound.
         keys: binding id → key, as the person wants them.
+        session: a session of this very cluster to go on with, started or not.
+        clusters: there is a start page with several clusters to go to.
+        theme: dark, light or contrast.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -55,53 +60,96 @@ class Console(App[int]):
     ]
 
     def __init__(
-        self, opening: Opening, *, journal: Path, read_only: bool = False, keys: Mapping[str, str] | None = None
+        self,
+        opening: Opening,
+        *,
+        journal: Path,
+        read_only: bool = False,
+        keys: Mapping[str, str] | None = None,
+        session: Session | None = None,
+        clusters: bool = False,
+        theme: str = "dark",
     ) -> None:
         super().__init__()
         self.opening = opening
         self.read_only = read_only or opening.cluster.read_only
-        self.session: Session | None = None
+        self.session = session
+        self._clusters = clusters
+        self._unsubscribe: Callable[[], None] = lambda: None
         self.derived: Derived | None = None
         self.current_run: Run | None = None
         self._journal_folder = journal
-        self._deriver = Deriver(opening.cluster.zone_label)
+        self._deriver = Deriver()
+        self._derived_for: tuple[object, ...] = ()
+        self._details: tuple[str, ...] = ()
         self._dirty = asyncio.Event()
         self._ageing: Timer | None = None
         self._ageing_stale = False
         self._keys = dict(keys or {})
         main = MainScreen if self.read_only else ActingScreen
-        self.main = main(opening.name, production=opening.cluster.production, read_only=self.read_only)
-        self.register_theme(theme.DARK)
-        self.theme = "swarmtui"
+        self._habits_file = journal.parent / habits.FILE
+        self._habits, self._habits_trouble = self._read_habits()
+        self.main = main(
+            opening.name,
+            production=opening.cluster.production,
+            read_only=self.read_only,
+            keys=self._keys,
+            used_to=self._habits,
+        )
+        use_theme(self, theme)
 
     # -- life ------------------------------------------------------------------------------------------------------
+
+    def _read_habits(self) -> tuple[habits.Habits | None, UsageError | None]:
+        try:
+            return habits.load(self._habits_file), None
+        except UsageError as error:
+            return habits.Habits(), error
+
+    def _keep_habits(self) -> None:
+        known = self._habits or habits.Habits()
+        kept = habits.Habits(self.main.current, {**known.sorts, **self.main.sorts()})
+        if kept != self._habits:
+            try:
+                habits.save(self._habits_file, kept)
+            except UsageError as error:
+                # The screen is gone, and nothing depends on it.
+                self.log.warning(str(error))
 
     def get_default_screen(self) -> MainScreen:
         return self.main
 
     def on_mount(self) -> None:
-        if self._keys:
-            self.set_keymap(self._keys)
+        if others := {name: key for name, key in self._keys.items() if name not in MAIN_IDS}:
+            self.set_keymap(others)
         self._tell_header()
+        if self._habits_trouble is not None:
+            self.complain(self._habits_trouble)
         # Everything heavy is imported behind the first paint.
         self.call_after_refresh(lambda: self.run_worker(self._open(), exit_on_error=False, group="session"))
 
     async def _open(self) -> None:
         module = await asyncio.to_thread(importlib.import_module, "swarmtui.session")
-        session: Session = module.Session(self.opening, UiPerson(self))
+        session: Session = self.session or module.Session(self.opening, UiPerson(self))
+        session.person = UiPerson(self)
         self.session = session
-        session.subscribe(self._dirty.set)
+        self._unsubscribe = session.subscribe(self._dirty.set)
+        self._want()
         session.start()
-        self.run_worker(self._show_changes(), exit_on_error=False, group="show")
+        self._dirty.set()
+        self._show()
         # What the first key needs is loaded while nobody waits for it.
         await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
+        await asyncio.to_thread(views.load_all)
         # What was imported stays for good: the cycle collector need not walk it while somebody types.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
 
     async def on_unmount(self) -> None:
-        if self.session is not None:
+        self._keep_habits()
+        self._unsubscribe()
+        if self.session is not None and self.return_value != TO_CLUSTERS:
             await self.session.close()
 
     def on_worker_state_changed(self, event: Any) -> None:
@@ -113,6 +161,14 @@ class Console(App[int]):
             else:
                 what = f"Internal error: {type(error).__name__}: {error}"
                 self.notify(one_line(what), title="swarmtui", severity="error", markup=False, timeout=30)
+            if event.worker.group == "show":
+                # One view that cannot be made must not leave all others as they are, looking live.
+                self.set_timer(AGE_SECONDS, self._show)
+
+    def _show(self) -> None:
+        """Begins to show what changes."""
+        self._dirty.set()
+        self.run_worker(self._show_changes(), exit_on_error=False, group="show")
 
     # -- showing ---------------------------------------------------------------------------------------------------
 
@@ -123,9 +179,22 @@ class Console(App[int]):
             self._dirty.clear()
             session = self.session
             assert session is not None
-            known = self.derived
-            if session.snapshot.seq and (known is None or known.snapshot is not session.snapshot):
-                self.derived = await asyncio.to_thread(self._deriver, session.snapshot, session.connection.node_id)
+            known, snapshot = self.derived, session.snapshot
+            names, options = self.main.on_screen, self.main.options
+            events = session.events if "events" in names else ()
+            basis = (session.connection.node_id, names, options, events)
+            fresh = known is not None and known.snapshot is snapshot and basis == self._derived_for
+            if snapshot.seq and not fresh:
+                env = Env(
+                    now=time.time(),
+                    through=session.connection.node_id,
+                    zone_label=self.opening.cluster.zone_label,
+                    options=options,
+                    events=events,
+                    journal=self._journal_folder,
+                )
+                self.derived = await asyncio.to_thread(self._deriver, snapshot, env, names)
+                self._derived_for = basis
                 self.main.show(self.derived, stale=self._stale())
             self._dim()
             if isinstance(self.screen, ReadingScreen):
@@ -135,11 +204,18 @@ class Console(App[int]):
 
     def _dim(self) -> None:
         """Data that is not live does not look so."""
-        stale = self._stale()
-        for name in ("nodes", "services"):
-            table = self.main.table(name)
-            if table is not None and self.derived is not None:
-                table.dim = stale
+        self.main.dim(self._stale())
+
+    def look_changed(self) -> None:
+        """Other views are on the screen than before: their rows are made as soon as there is time."""
+        self._want()
+        self._dirty.set()
+
+    def _want(self) -> None:
+        """Has what the views on the screen show read, and what is read about one of their rows."""
+        if self.session is not None:
+            wanted = {name for view in self.main.on_screen for name in views.view(view).reads}
+            self.session.want(wanted | set(self._details))
 
     def _stale(self) -> bool:
         session, derived = self.session, self.derived
@@ -187,207 +263,16 @@ class Console(App[int]):
         self._tell_header()
         self._let_it_age()
 
-    def complain(self, error: SwarmtuiError) -> None:
-        """Shows an error: what, and what to do."""
-        self.notify(one_line(str(error)), title="Not done", severity="error", markup=False, timeout=12)
-
-    # -- looking ---------------------------------------------------------------------------------------------------
-
-    def labels_of(self, key: str) -> Mapping[str, str]:
-        """Labels of the node or service with this id."""
-        if self.derived is None:
-            return {}
-        node = self.derived.snapshot.nodes.get(key)
-        if node is not None:
-            return node.labels
-        service = self.derived.snapshot.services.get(key)
-        return (service.spec.labels or {}) if service is not None else {}
-
-    def describe(self, pane: str, key: str | None) -> None:
-        derived = self.derived
-        if key is None or derived is None:
-            return
-        if pane == "nodes" and key in derived.snapshot.nodes:
-            node = derived.snapshot.nodes[key]
-
-            def lines() -> Lines:
-                now = self.derived or derived
-                if key not in now.snapshot.nodes:
-                    return [("bad", f"{one_line(node.name)} is no node of this Swarm any more.")]
-                return describe.node_lines(now.snapshot.nodes[key], now.snapshot, now.findings)
-
-            self.push_screen(ReadingScreen(f"Node {one_line(node.name)}", lines))
-        else:
-            self.raw(pane, key)
-
-    def raw(self, pane: str, key: str | None) -> None:
-        if key is not None:
-            self.run_worker(self._raw(pane, key), exit_on_error=False)
-
-    async def _raw(self, pane: str, key: str) -> None:
-        assert self.session is not None
-        body = await self.session.get(f"/{pane}/{key}")
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-        self.push_screen(ReadingScreen(f"{pane} {key}", lambda: describe.raw_lines(text)))
-
-    def show_alarms(self) -> None:
-        if self.derived is None:
-            self.complain(UsageError("Nothing is known of the cluster yet.", "Press i for how the connection stands."))
-        else:
-            self.push_screen(ReadingScreen("Alarms and advice", self._alarm_lines))
-
-    def _alarm_lines(self) -> Lines:
-        assert self.derived is not None
-        readings = self.derived.snapshot.readings
-        unread = {name: reading.trouble for name, reading in readings.items() if reading.trouble}
-        return describe.finding_lines(self.derived.findings, unread)
-
-    def show_connection(self) -> None:
-        self.push_screen(ReadingScreen(f"The connection to {self.opening.name}", self._connection_lines))
-
-    def _connection_lines(self) -> list[tuple[str, str]]:
-        if self.session is None:
-            return [("plain", "Starting.")]
-        connection = self.session.connection
-        lines = [("title", f"{connection.phase}" + (f" through {connection.through}" if connection.through else ""))]
-        if connection.via:
-            lines.append(("plain", f"way: {connection.via}"))
-        if connection.note:
-            lines.append(("warn", one_line(connection.note)))
-        for attempt in connection.attempts:
-            lines.append(
-                ("bad", f"{attempt.target}, {coarse_age(time.time() - attempt.at)} ago: {one_line(attempt.what)}")
-            )
-            lines.append(("plain", f"    {one_line(attempt.next_step)}"))
-        targets = ", ".join(str(target) for target in self.opening.targets)
-        return [*lines, ("dim", f"named managers: {targets}")]
-
-    def show_help(self, screen: MainScreen) -> None:
-        lines: list[tuple[str, str]] = [("plain", "Lowercase looks, uppercase changes.")]
-        groups: list[tuple[str, list[BindingType]]] = [("Look", LOOK)]
-        if not self.read_only:
-            groups.append(("Change the node under the cursor, or all marked ones", CHANGE))
-        table = screen.table("nodes")
-        if table is not None:
-            groups.append(("Move, mark, sort", list(table.BINDINGS)))
-        for title, bindings in groups:
-            lines.append(("heading", title))
-            for binding in bindings:
-                assert isinstance(binding, Binding)
-                key = self._keys.get(binding.id or "", "") or binding.key_display or binding.key
-                lines.append(("plain", f"  {key:16} {binding.tooltip or binding.description}"))
-        self.push_screen(ReadingScreen("Keys", lambda: lines))
+    def use_theme(self, name: str) -> None:
+        """Changes the colours until the console is left."""
+        try:
+            use_theme(self, name)
+        except UsageError as error:
+            self.complain(error)
 
     def look_now(self) -> None:
         if self.session is not None:
             self.session.look_now()
-
-    # -- changing --------------------------------------------------------------------------------------------------
-
-    def operate(self, runbook: str, node_ids: list[str]) -> None:
-        """Plans an operation on these nodes, shows it, and runs it when it is confirmed."""
-        if self.current_run is not None and self.current_run.outcome is None:
-            self.complain(
-                UsageError(f"{self.current_run.plan.title} is under way.", "Press v to watch it; one at a time.")
-            )
-            return
-        session = self.session
-        if session is None or not session.live:
-            self.complain(UsageError("There is no connection to the cluster now.", "Press i for what was tried."))
-            return
-        self.run_worker(self._operate(runbook, node_ids), exit_on_error=False, group="operate", exclusive=True)
-
-    async def _operate(self, name: str, node_ids: list[str]) -> None:
-        from swarmtui.runbooks import params, registry
-
-        assert self.session is not None
-        runbook = registry.runbook(name)
-        given = {"node": ",".join(node_ids)}
-        action = action_of(name)
-        if action.asks:
-            declared = next(param for param in runbook.params if param.name == action.asks)
-
-            def wrong(text: str) -> str:
-                try:
-                    params.parse(name, [declared], {declared.name: text})
-                except UsageError as error:
-                    return error.what
-                return ""
-
-            question = f"{declared.help} ({declared.shape}), for {self._names(node_ids)}:"
-            answer = await self.push_screen_wait(AskScreen(question, check=wrong))
-            if answer is None:
-                return
-            given[declared.name] = answer
-        values = params.parse(name, runbook.params, given)
-        plan = await self._confirmed(lambda: runbook.prepare(self._session(), values))
-        if plan is not None:
-            await self._execute(plan)
-
-    def _session(self) -> Session:
-        assert self.session is not None
-        return self.session
-
-    def _names(self, node_ids: list[str]) -> str:
-        nodes = self.derived.snapshot.nodes if self.derived else {}
-        return ", ".join(one_line(nodes[key].name) if key in nodes else key for key in node_ids)
-
-    async def _confirmed(self, prepare: Callable[[], Any]) -> Plan | None:
-        """Shows the plan until a yes finds it unchanged; None for a no."""
-        from swarmtui.ui.screens.confirm import ConfirmScreen
-
-        plan: Plan = await prepare()
-        changed = False
-        while True:
-            if plan.nothing:
-                self.notify(plan.nothing, markup=False)
-                return None
-            if not await self.push_screen_wait(ConfirmScreen(plan, self.opening.name, changed=changed)):
-                return None
-            newest: Plan = await prepare()
-            if newest.binding == plan.binding:
-                return newest
-            plan, changed = newest, True
-
-    async def _execute(self, plan: Plan) -> None:
-        from swarmtui.runbooks.journal import Journal, new_run_id
-        from swarmtui.runbooks.runner import Runner
-        from swarmtui.ui.screens.running import Run, RunScreen
-
-        run = self.current_run = Run(new_run_id(plan.runbook), plan)
-
-        def observe(event: Any) -> None:
-            run.observe(event)
-            self._tell_header()
-
-        with Journal(self._journal_folder).writer(run.id) as writer:
-            run.runner = Runner(
-                self._session(), plan, writer, decider=run, observe=observe, accepted=[str(rule) for rule in plan.rules]
-            )
-            self.push_screen(RunScreen(run, self.opening.name))
-            try:
-                run.outcome = await run.runner.run()
-            finally:
-                if run.screen is not None:
-                    run.screen.show()
-                self._tell_header()
-        self.look_now()
-        if run.screen is None:
-            if run.outcome.ok:
-                self.notify(f"{plan.title}: done and verified.", markup=False)
-            else:
-                self.notify(f"{plan.title}: stopped; press v.", severity="error", markup=False, timeout=15)
-        self.main.table("nodes") and self.main.table("nodes").clear_marks()  # type: ignore[union-attr]
-
-    def show_run(self) -> None:
-        from swarmtui.ui.screens.running import RunScreen
-
-        if self.current_run is None:
-            self.complain(
-                UsageError("Nothing was run from this console yet.", "See earlier runs with: swarmtui journal")
-            )
-        else:
-            self.push_screen(RunScreen(self.current_run, self.opening.name))
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 
@@ -408,3 +293,24 @@ class Console(App[int]):
             f"  swarmtui run --resume {run.id}\n\nType yes to leave."
         )
         self.push_screen(AskScreen(question), leave)
+
+    def action_clusters(self) -> None:
+        """Leaves for the start page with all clusters; never while an operation is under way on this one."""
+        run = self.current_run
+        if not self._clusters:
+            self.complain(
+                UsageError(
+                    "No cluster has a name in the configuration.", "Name some: swarmtui clusters add NAME TARGET"
+                )
+            )
+        elif run is not None and run.outcome is None:
+            self.complain(
+                UsageError(
+                    f"{run.plan.title} is under way on {self.opening.name}.", "v watches it; leave when it is done."
+                )
+            )
+        elif any(worker.group == "operate" and worker.is_running for worker in self.workers):
+            # Confirmed, perhaps, and looked at once more: it must not vanish without a word.
+            self.complain(UsageError(f"An operation is being planned on {self.opening.name}.", "Wait a moment for it."))
+        else:
+            self.exit(TO_CLUSTERS)

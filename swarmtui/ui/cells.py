@@ -54,6 +54,7 @@ class Column:
         align: side of the text.
         wide: only shown in wide mode, or where the line has room for everything else first.
         priority: the lowest is dropped first on a narrow screen; among equals the rightmost.
+        quiet: a change of it is no news, such as an age that grew.
     """
 
     key: str
@@ -65,6 +66,7 @@ class Column:
     align: Literal["left", "right"] = "left"
     wide: bool = False
     priority: int = 0
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

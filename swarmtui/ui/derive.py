@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from swarmtui.model.health import Finding, alarms, findings
 from swarmtui.model.quorum import Quorum, quorum
 from swarmtui.model.swarm import Snapshot
-from swarmtui.ui.cells import Row
-from swarmtui.ui.panes.nodes import NodeRows
-from swarmtui.ui.panes.services import ServiceRows
+from swarmtui.ui.cells import Rows
+from swarmtui.ui.views import Env, Maker, view
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What is shown of one snapshot."""
+    """What is shown of one snapshot.
+
+    Attributes:
+        rows: view → its rows, for the views that were on the screen.
+        env: what the rows depended on besides the snapshot.
+    """
 
     snapshot: Snapshot
     quorum: Quorum
@@ -24,28 +27,33 @@ class Derived:
     ready: int
     findings: tuple[Finding, ...]
     alarms: int
-    nodes: Mapping[str, Row]
-    services: Mapping[str, Row]
+    rows: Mapping[str, Rows]
+    env: Env
 
 
 class Deriver:
     """Derives one snapshot after another; not thread-safe, one call at a time."""
 
-    def __init__(self, zone_label: str) -> None:
-        self._zone_label = zone_label
-        self._nodes = NodeRows(zone_label)
-        self._services = ServiceRows()
+    def __init__(self) -> None:
+        self._makers: dict[str, Maker] = {}
 
-    def __call__(self, snapshot: Snapshot, through: str) -> Derived:
-        now = time.time()
-        found = findings(snapshot, now=now, zone_label=self._zone_label)
+    def __call__(self, snapshot: Snapshot, env: Env, names: Iterable[str] = ("nodes",)) -> Derived:
+        """Derives what these views show, and what the header does."""
+        found = tuple(findings(snapshot, now=env.now, zone_label=env.zone_label))
+        env = replace(env, findings=found)
         return Derived(
             snapshot=snapshot,
             quorum=quorum(snapshot.nodes.values()),
             leader=next((node.name for node in snapshot.nodes.values() if node.is_leader), ""),
             ready=sum(node.is_ready for node in snapshot.nodes.values()),
-            findings=tuple(found),
-            alarms=len(alarms(found)),
-            nodes=self._nodes(snapshot, now=now, through=through),
-            services=self._services(snapshot),
+            findings=found,
+            alarms=len(alarms(list(found))),
+            rows={name: self._maker(name)(snapshot, env) for name in names},
+            env=env,
         )
+
+    def _maker(self, name: str) -> Maker:
+        maker = self._makers.get(name)
+        if maker is None:
+            maker = self._makers[name] = view(name).maker()
+        return maker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from swarmtui.model.health import Finding, Severity
@@ -46,13 +46,8 @@ def _node(node: Node, snapshot: Snapshot, found: tuple[Finding, ...]) -> Iterato
         "last change": _age(node.updated_at),
         "version": str(node.version.index),
     }
-    for name, value in facts.items():
-        yield "plain", f"  {name:13} {one_line(value) or '-'}"
-    yield "heading", "Labels"
-    if not node.labels:
-        yield "dim", "  none"
-    for key, value in sorted(node.labels.items()):
-        yield "plain", f"  {one_line(key)}={one_line(value)}"
+    yield from fact_lines(facts)
+    yield from label_lines(node.labels)
     yield "heading", "What is wrong"
     mine = [finding for finding in found if finding.node_id == node.id]
     if not mine:
@@ -68,10 +63,29 @@ def _node(node: Node, snapshot: Snapshot, found: tuple[Finding, ...]) -> Iterato
         name = one_line(service.name if service else task.service_id[:12])
         slot = f".{task.slot}" if task.slot else ""
         error = f" {one_line(task.status.err)}" if task.status.err else ""
-        line = (
-            f"  {name}{slot}  {task.status.state} {_age(task.status.timestamp)} (wanted: {task.desired_state}){error}"
-        )
+        state, wanted = one_line(task.status.state), one_line(task.desired_state)
+        line = f"  {name}{slot}  {state} {_age(task.status.timestamp)} (wanted: {wanted}){error}"
         yield "dim" if task.is_terminal else "plain", line
+
+
+def gone(one: str) -> Lines:
+    """What is said of an object that is not there any more."""
+    return [("bad", f"This {one} is not there any more.")]
+
+
+def fact_lines(facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Names and values, below each other."""
+    for name, value in facts.items():
+        yield "plain", f"  {one_line(name):13} {one_line(value) or '-'}"
+
+
+def label_lines(labels: Mapping[str, str] | None) -> Iterator[tuple[str, str]]:
+    """Labels under a heading."""
+    yield "heading", "Labels"
+    for key, value in sorted((labels or {}).items()):
+        yield "plain", f"  {one_line(key)}={one_line(value)}"
+    if not labels:
+        yield "dim", "  none"
 
 
 def finding_lines(found: tuple[Finding, ...], unread: dict[str, str]) -> Lines:

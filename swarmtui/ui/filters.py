@@ -1,47 +1,88 @@
-"""What people type after `/`: a regular expression, `!` before it for the opposite, `label=KEY[=VALUE]`,
-`node=NAME`."""
+"""What people type after `/`: words that must all hold. A word is a regular expression, `!` before it the opposite,
+`label=KEY[=VALUE]`, or `node=NAME`, `service=NAME`, `stack=NAME`: a whole name or id, `*` and `?` stand for any part.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from fnmatch import translate
+from operator import itemgetter
 
 from swarmtui.errors import UsageError
 from swarmtui.ui.cells import Row
 from swarmtui.ui.panes.nodes import THROUGH
+from swarmtui.ui.views import Facets
 
-Labels = Callable[[str], Mapping[str, str]]
-"""Labels of the object with this id."""
+_TEXT = itemgetter(0)
+FacetsOf = Callable[[str], Facets]
+"""What is asked of the object with this id."""
+Predicate = Callable[[str, Row], bool]
 
 
-def parse(text: str, labels: Labels) -> Callable[[str, Row], bool] | None:
+def parse(text: str, facets: FacetsOf) -> Predicate | None:
     """Turns what was typed into a predicate over (id, row); all words must hold. None for nothing typed.
 
     Raises:
         UsageError: a word is no regular expression.
     """
-    tests = [_test(word, labels) for word in text.split()]
+    tests = [_test(word, facets) for word in text.split()]
     if not tests:
         return None
+    if len(tests) == 1:
+        return tests[0]
     return lambda key, row: all(test(key, row) for test in tests)
 
 
-def _test(word: str, labels: Labels) -> Callable[[str, Row], bool]:
+def _test(word: str, facets: FacetsOf) -> Predicate:
     if word.startswith("!") and len(word) > 1:
-        opposite = _test(word[1:], labels)
+        opposite = _test(word[1:], facets)
         return lambda key, row: not opposite(key, row)
     kind, equals, rest = word.partition("=")
     if equals and kind == "label":
         name, with_value, value = rest.partition("=")
         if with_value:
-            return lambda key, row: labels(key).get(name) == value
-        return lambda key, row: name in labels(key)
-    if equals and kind == "node":
-        return lambda key, row: rest.lower() in row[0].text.lower()
+            return lambda key, row: facets(key).labels.get(name) == value
+        return lambda key, row: name in facets(key).labels
+    if equals and kind in ("node", "service", "stack"):
+        at = Facets._fields.index(kind)
+        named = re.compile(translate(rest), re.IGNORECASE)
+        return lambda key, row: any(map(named.match, facets(key)[at]))
     try:
-        pattern = re.compile(word, re.IGNORECASE)
+        # All cells at once, one a line: five times as fast as cell by cell, and ^ and $ still mean a cell.
+        pattern = re.compile(word, re.IGNORECASE | re.MULTILINE)
     except re.error as error:
         raise UsageError(
             f'"{word}" is no regular expression: {error}.', "Escape special characters with a backslash."
         ) from None
-    return lambda key, row: any(pattern.search(cell.text.removesuffix(THROUGH)) for cell in row)
+    return lambda key, row: pattern.search("\n".join(map(_TEXT, row)).replace(f"{THROUGH}\n", "\n")) is not None
+
+
+def naming(kind: str, key: str, keys: Iterable[str], facets: FacetsOf) -> str:
+    """The word that finds just what belongs to one object, such as "node=wrk1".
+
+    Args:
+        kind: node, service or stack.
+        keys: ids of all objects of that kind: where another one has the same name, the id is taken.
+    """
+
+    def names(of: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = getattr(facets(of), kind)
+        return found
+
+    name = next(iter(names(key)), key)
+    plain = re.fullmatch(r"[^\s*?\[]+", name)
+    taken = any(name in names(other) for other in keys if other != key)
+    return f"{kind}={name if plain and not taken else key}"
+
+
+def is_fault(row: Row) -> bool:
+    """Whether a row has a cell that says that something is wrong."""
+    return any("bad" in cell.style or "warn" in cell.style for cell in row)
+
+
+def both(one: Predicate | None, other: Predicate | None) -> Predicate | None:
+    """Holds where both hold; None stands for what always holds."""
+    if one is None or other is None:
+        return one or other
+    return lambda key, row: one(key, row) and other(key, row)

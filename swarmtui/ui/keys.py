@@ -1,13 +1,13 @@
 """The keys of the console, declared once: bindings, help and README come from here.
 
-Lowercase looks, uppercase changes.
+Lowercase looks, uppercase changes. A key may mean something else in each view.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual.binding import Binding, BindingType
@@ -17,60 +17,254 @@ from swarmtui.ui.table_keys import BINDINGS as TABLE
 
 
 @dataclass(frozen=True, slots=True)
-class NodeAction:
-    """A key that makes a plan for the marked nodes, or the one under the cursor."""
+class Action:
+    """A key that makes a plan for the marked rows of a view, or the one under the cursor.
+
+    Attributes:
+        view: where the key works.
+        on: the parameter that takes the rows; "" for what concerns no row.
+        asks: parameters to ask for first, one question each.
+        words: parameters to ask for together, as KEY=VALUE words on one line; none is needed where `asks` has some.
+        one: it takes a single row, never several.
+        here: the parameter that takes the node whose engine is in use.
+        id: what `[keys]` calls it; the name of the runbook where that is enough.
+    """
 
     key: str
     runbook: str
     label: str
     tooltip: str
-    asks: str = ""
-    """Name of the parameter to ask for first; "" for none."""
+    view: str
+    on: str = ""
+    asks: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    one: bool = False
+    here: str = ""
+    id: str = ""
+
+    @property
+    def called(self) -> str:
+        return self.id or self.runbook
+
+
+def _node(key: str, runbook: str, label: str, tooltip: str, *asks: str) -> Action:
+    return Action(key, runbook, label, tooltip, "nodes", "node", asks)
 
 
 NODE_ACTIONS = (
-    NodeAction("D", "node.drain", "Drain", "Empty the node: its tasks move to others"),
-    NodeAction("A", "node.activate", "Activate", "Let the scheduler place tasks there again"),
-    NodeAction("S", "node.pause", "Suspend", "Pause: keep its tasks, place nothing new there"),
-    NodeAction("P", "node.promote", "Promote", "Make it a manager"),
-    NodeAction("M", "node.demote", "Demote", "Make it a worker"),
-    NodeAction("L", "node.label", "Labels", "Add, change or remove labels", asks="label"),
-    NodeAction("X", "node.remove", "Remove", "Take it out of the Swarm"),
+    _node("D", "node.drain", "Drain", "Empty the node: its tasks move to others"),
+    _node("A", "node.activate", "Activate", "Let the scheduler place tasks there again"),
+    _node("S", "node.pause", "Suspend", "Pause: keep its tasks, place nothing new there"),
+    _node("P", "node.promote", "Promote", "Make it a manager"),
+    _node("M", "node.demote", "Demote", "Make it a worker"),
+    _node("L", "node.label", "Labels", "Add, change or remove labels", "label"),
+    _node("X", "node.remove", "Remove", "Take it out of the Swarm"),
 )
+SWARM_ACTIONS = (
+    Action("E", "swarm.rebalance", "Rebalance", "Spread tasks evenly: restarts them, one service at a time", "nodes"),
+)
+
+_UPDATE = (
+    "image",
+    "env",
+    "label",
+    "limit-cpu",
+    "limit-memory",
+    "reserve-cpu",
+    "reserve-memory",
+    "constraint",
+    "parallelism",
+    "delay",
+    "order",
+)
+_NETWORK = ("subnet", "gateway", "attachable", "internal", "encrypted")
+SERVICE_ACTIONS = (
+    Action(
+        "S", "service.scale", "Scale", "Let it run more or fewer tasks", "services", "service", ("replicas",), one=True
+    ),
+    Action(
+        "U",
+        "service.update",
+        "Update",
+        "Change what it runs, and how it is replaced",
+        "services",
+        "service",
+        words=_UPDATE,
+    ),
+    Action("R", "service.restart", "Restart", "Replace every task, with nothing else changed", "services", "service"),
+    Action("B", "service.rollback", "Roll back", "Back to what it was before its last update", "services", "service"),
+    Action("X", "service.remove", "Remove", "Remove it, and all its tasks", "services", "service"),
+)
+
+STACK_ACTIONS = (
+    Action(
+        "N",
+        "stack.deploy",
+        "New",
+        "Deploy a new stack from a compose file",
+        "stacks",
+        "",
+        ("stack", "file"),
+        id="stack.new",
+    ),
+    Action(
+        "U", "stack.deploy", "Deploy", "Deploy it again from a compose file", "stacks", "stack", ("file",), one=True
+    ),
+    Action(
+        "X",
+        "stack.remove",
+        "Remove",
+        "Remove it: its services, networks, secrets, configs",
+        "stacks",
+        "stack",
+        one=True,
+    ),
+)
+OBJECT_ACTIONS = (
+    Action("N", "network.create", "New", "Make an overlay network", "networks", "", ("name",), _NETWORK),
+    Action("X", "network.remove", "Remove", "Remove it; only when nobody uses it", "networks", "network"),
+    Action("N", "secret.create", "New", "Make a secret from a file", "secrets", "", ("name", "file")),
+    Action("X", "secret.remove", "Remove", "Remove it; only when nobody uses it", "secrets", "secret"),
+    Action("N", "config.create", "New", "Make a config from a file", "configs", "", ("name", "file")),
+    Action("X", "config.remove", "Remove", "Remove it; only when nobody uses it", "configs", "config"),
+    Action(
+        "X",
+        "volume.remove",
+        "Remove",
+        "Remove it from the node in use; only when nobody uses it",
+        "volumes",
+        "volume",
+        one=True,
+        here="node",
+    ),
+)
+
+ACTIONS: tuple[Action, ...] = (*NODE_ACTIONS, *SWARM_ACTIONS, *SERVICE_ACTIONS, *STACK_ACTIONS, *OBJECT_ACTIONS)
 
 LOOK: list[BindingType] = [
     Binding("question_mark", "help", "Keys", key_display="?", id="help", tooltip="The keys of this view"),
     Binding(
-        "slash", "filter", "Filter", key_display="/", id="filter", tooltip="Regex, !, label=KEY[=VALUE], node=NAME"
+        "slash",
+        "filter",
+        "Filter",
+        key_display="/",
+        id="filter",
+        tooltip="Regex, !, label=KEY[=VALUE], node=NAME, service=NAME, stack=NAME",
     ),
     Binding("colon", "command", "View", key_display=":", id="command", tooltip="Go to a view by name"),
     Binding("d", "describe", "Describe", id="describe", tooltip="Everything known about the row"),
-    Binding("y", "raw", "Raw", show=False, id="raw", tooltip="The object as the engine gives it (JSON)"),
+    Binding("t", "tasks", "Tasks", id="tasks", tooltip="Tasks of the node, service or stack"),
+    Binding("l", "logs", "Logs", id="logs", tooltip="The log of the service or task"),
+    Binding("s", "service", "Service", id="task.service", tooltip="The service of the task"),
+    Binding("n", "node", "Node", id="task.node", tooltip="The node of the task"),
+    Binding("h", "history", "History", id="task.history", tooltip="Also the tasks that came before in each slot"),
     Binding("a", "alarms", "Alarms", id="alarms", tooltip="What is wrong, and what to do about it"),
+    Binding("y", "raw", "Raw", show=False, id="raw", tooltip="The object as the engine gives it (JSON; y again: YAML)"),
+    Binding("f", "faults", "Faults", show=False, id="faults", tooltip="Only rows where something is wrong, or all"),
     Binding("c", "copy", "Copy", show=False, id="copy", tooltip="Copy the name of the row (OSC 52)"),
+    Binding("e", "export", "Export", show=False, id="export", tooltip="Write the table as shown to a CSV or JSON file"),
     Binding("z", "zoom", "Zoom", show=False, id="zoom", tooltip="One pane, or all of them"),
     Binding("tab", "next_pane", "Next pane", show=False, id="pane.next", tooltip="Go to the next pane"),
     Binding(
         "shift+tab", "previous_pane", "Previous pane", show=False, id="pane.previous", tooltip="Go to the pane before"
     ),
     Binding(
+        "left_square_bracket",
+        "go_back",
+        "Back",
+        show=False,
+        key_display="[",
+        id="history.back",
+        tooltip="Where one was before: view, filter and row",
+    ),
+    Binding(
+        "right_square_bracket",
+        "go_forward",
+        "Forward",
+        show=False,
+        key_display="]",
+        id="history.forward",
+        tooltip="Forward again",
+    ),
+    Binding(
         "i", "tries", "Connection", show=False, id="connection", tooltip="How the connection stands, and what was tried"
     ),
     Binding("v", "run", "Run", show=False, id="run", tooltip="The operation under way, or the last one"),
     Binding("ctrl+r", "refresh", "Refresh", show=False, id="refresh", tooltip="Ask the cluster now"),
-    Binding("escape", "back", "Back", show=False, id="back", tooltip="Drop the filter, then the marks"),
+    Binding("escape", "back", "Back", show=False, id="back", tooltip="Drop the filter, then the marks, then go back"),
+    Binding(
+        "ctrl+o",
+        "app.clusters",
+        "Clusters",
+        show=False,
+        id="clusters",
+        tooltip="All clusters side by side; open another",
+    ),
     Binding("q", "quit", "Quit", id="quit", tooltip="Leave the console"),
 ]
 
 CHANGE: list[BindingType] = [
-    Binding(action.key, f"node('{action.runbook}')", action.label, id=action.runbook, tooltip=action.tooltip)
-    for action in NODE_ACTIONS
+    Binding(
+        action.key, f"act('{action.called}', '{action.view}')", action.label, id=action.called, tooltip=action.tooltip
+    )
+    for action in ACTIONS
 ]
 
+MAIN_IDS = frozenset(each.id for each in (*LOOK, *CHANGE) if isinstance(each, Binding))
+"""Ids of the keys of the main screen."""
 
-def action_of(runbook: str) -> NodeAction:
-    """The key's action by the name of its runbook. Raises KeyError for a runbook that has no key."""
-    return next(action for action in NODE_ACTIONS if action.runbook == runbook)
+ONLY: Mapping[str, tuple[str, ...]] = {
+    "tasks": ("nodes", "services", "stacks"),
+    "logs": ("services", "tasks"),
+    "service": ("tasks",),
+    "node": ("tasks",),
+    "history": ("tasks",),
+}
+"""Keys that look, and the views they work in; all others work everywhere."""
+
+
+def works_in(action: str, parameters: tuple[object, ...], view: str) -> bool:
+    """Whether what a key does can be done in a view."""
+    if action == "act":
+        return parameters[1:] == (view,)
+    return view in ONLY.get(action, (view,))
+
+
+def bindings(remapped: Mapping[str, str], *, read_only: bool) -> list[Binding]:
+    """The bindings of the main screen with the keys a person wants; theirs come before ours where both want a key.
+
+    Textual's own keymaps drop every binding of a key for one of them that is remapped: not for keys that mean
+    something else in each view. The last binding of such a key says where it works.
+    """
+    declared = _made(LOOK if read_only else [*LOOK, *CHANGE])
+    wanted = [(binding, remapped.get(binding.id or "", "")) for binding in declared]
+    made = _made(replace(binding, key=key, key_display=None) for binding, key in wanted if key)
+    made += [binding for binding, key in wanted if not key]
+    limited = dict.fromkeys(b.key for b in made if b.action.startswith("act(") or b.action in ONLY)
+    return [*made, *(Binding(key, f"elsewhere('{key}')", show=False) for key in limited)]
+
+
+def _made(declared: Iterable[BindingType]) -> list[Binding]:
+    """One binding for each key."""
+    return list(Binding.make_bindings(declared))
+
+
+def where(key: str, made: Iterable[Binding]) -> list[str]:
+    """The views in which a key does something."""
+    found: dict[str, None] = {}
+    for binding in made:
+        if binding.key == key:
+            acts = [action.view for action in ACTIONS if action.called == binding.id]
+            found.update(dict.fromkeys(acts or ONLY.get(binding.action, ())))
+    return list(found)
+
+
+def action_of(called: str) -> Action:
+    """The action of a key, by its id. Raises KeyError for an id that no key has."""
+    for action in ACTIONS:
+        if action.called == called:
+            return action
+    raise KeyError(called)
 
 
 def check_keys(keys: Mapping[str, str], path: Path) -> None:

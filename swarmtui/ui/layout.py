@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from swarmtui.ui.panes import nodes, services
+from swarmtui.ui.habits import Sort
 from swarmtui.ui.table import Table
+from swarmtui.ui.views import NOT_YET, TITLES, View, view
 
 FIRST = "nodes"
 WIDE_COLUMNS = 150
@@ -23,27 +26,30 @@ class Pane(Vertical):
     Pane > .pane-empty { height: 1fr; color: $foreground 60%; padding: 1 2; }
     """
 
-    def __init__(self, name: str, title: str) -> None:
-        # The pane that is shown first has its class from the start: a change of class restyles all it contains.
-        super().__init__(id=f"pane-{name}", name=name, classes="shown" if name == FIRST else "")
-        self.pane_title = title
+    def __init__(self, name: str, *, shown: bool = False) -> None:
+        super().__init__(id=f"pane-{name}", name=name)
+        self.display = shown
+        self.pane_title = TITLES[name]
+        self._line = Static(self.pane_title, classes="pane-title", markup=False)
 
     def compose(self) -> ComposeResult:
-        yield Static(self.pane_title, classes="pane-title", markup=False)
+        yield self._line
 
     def say(self, title: str) -> None:
         """Changes the title, if it is another one."""
         if title != self.pane_title:
             self.pane_title = title
-            self.query_one(".pane-title", Static).update(title)
+            self._line.update(title)
 
 
 class TablePane(Pane):
-    """A pane with a table."""
+    """A pane with the table of a view."""
 
-    def __init__(self, name: str, title: str, table: Table) -> None:
-        super().__init__(name, title)
-        self.table = table
+    def __init__(self, view: View, sort: Sort, *, shown: bool = False) -> None:
+        super().__init__(view.name, shown=shown)
+        self.view = view
+        self.table = Table(view.columns, id=view.name, empty="Nothing is known yet.")
+        self.table.set_sort(sort.column, sort.reverse)
 
     def compose(self) -> ComposeResult:
         yield from super().compose()
@@ -53,25 +59,22 @@ class TablePane(Pane):
 class EmptyPane(Pane):
     """A pane for what this version does not do yet; says so."""
 
-    def __init__(self, name: str, title: str, text: str) -> None:
-        super().__init__(name, title)
-        self._text = text
-
     def compose(self) -> ComposeResult:
         yield from super().compose()
-        yield Static(self._text, classes="pane-empty", markup=False)
+        yield Static(NOT_YET[self.name or ""], classes="pane-empty", markup=False)
 
 
-def make_panes() -> tuple[Pane, ...]:
-    """All panes, in the order of the tab key."""
-    by_name = "name"
-    node_table = Table(nodes.COLUMNS, id="nodes", empty="No nodes are known yet.")
-    service_table = Table(services.COLUMNS, id="services", empty="No services are known yet.")
-    for table in (node_table, service_table):
-        table.set_sort(by_name)
-    return (
-        TablePane("nodes", "Nodes", node_table),
-        TablePane("services", "Services", service_table),
-        EmptyPane("dtr", "DTR replicas", "This version does not look at DTR yet."),
-        EmptyPane("backups", "Backups", "This version takes no backups yet."),
-    )
+def make_pane(name: str, sorts: Mapping[str, Sort], *, shown: bool) -> Pane:
+    """The pane of a view.
+
+    Args:
+        sorts: how a person is used to have views sorted.
+        shown: whether it is on the screen from the start.
+    """
+    if name in NOT_YET:
+        return EmptyPane(name, shown=shown)
+    made = view(name)
+    sort = sorts.get(name, Sort(made.sort, made.reverse))
+    if sort.column not in (column.key for column in made.columns):
+        sort = Sort(made.sort, made.reverse)
+    return TablePane(made, sort, shown=shown)

@@ -2,180 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual import on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Grid
-from textual.events import Resize
-from textual.screen import Screen
+from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
 from swarmtui.errors import UsageError
-from swarmtui.ui import filters
-from swarmtui.ui.derive import Derived
-from swarmtui.ui.header import Header
-from swarmtui.ui.keybar import KeyBar
-from swarmtui.ui.keys import CHANGE, LOOK
-from swarmtui.ui.layout import FIRST, WIDE_COLUMNS, WIDE_ROWS, EmptyPane, Pane, TablePane, make_panes
+from swarmtui.ui import filters, views
+from swarmtui.ui.board import Board
+from swarmtui.ui.keys import action_of, where, works_in
+from swarmtui.ui.layout import TablePane
 from swarmtui.ui.panes.nodes import THROUGH
+from swarmtui.ui.places import Place, Trail
 from swarmtui.ui.table import Table, natural
+from swarmtui.ui.views import BEFORE, HISTORY, TITLES
 
 if TYPE_CHECKING:
-    from swarmtui.ui.app import Console
+    from swarmtui.model.swarm import Task
 
-VIEWS = {"nodes": "nodes", "no": "nodes", "services": "services", "svc": "services", "dtr": "dtr", "backups": "backups"}
-COMMANDS = (*VIEWS, "alarms", "connection", "help", "run", "quit")
+COMMANDS = {
+    "alarms": "alarms",
+    "connection": "tries",
+    "clusters": "app.clusters",
+    "help": "help",
+    "run": "run",
+    "quit": "quit",
+    "q": "quit",
+}
+"""What may be typed after `:` besides views, and the key's action it stands for."""
+FILTER_HELP = "filter: regex, !regex, label=KEY[=VALUE], node=NAME, service=NAME, stack=NAME"
 
 
-class MainScreen(Screen[None]):
+class MainScreen(Board):
     """Shows a cluster; changes nothing."""
 
-    BINDINGS: ClassVar[list[BindingType]] = LOOK
-    AUTO_FOCUS = "#nodes"
-
-    DEFAULT_CSS = """
-    MainScreen { background: $surface; }
-    MainScreen > #panes { height: 1fr; grid-size: 1; }
-    MainScreen.wide > #panes { grid-size: 2 2; grid-columns: 3fr 2fr; grid-rows: 2fr 1fr; grid-gutter: 0 1; }
-    MainScreen Pane { display: none; }
-    MainScreen Pane.shown { display: block; }
-    MainScreen > #line { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
-    MainScreen > #line.asking { display: block; }
-    """
-
-    app: Console
-
-    def __init__(self, cluster: str, *, production: bool, read_only: bool) -> None:
-        super().__init__()
-        self.header = Header(cluster, production=production, read_only=read_only)
-        self.panes = make_panes()
-        self._current = FIRST
-        self._derived: tuple[Derived, bool] | None = None
-        self._zoomed = False
+    def __init__(self, cluster: str, **options: Any) -> None:
+        super().__init__(cluster, **options)
         self._asking = ""
-        self._filters: dict[str, str] = {}
+        self._trail = Trail()
 
-    def compose(self) -> ComposeResult:
-        # Only what the first paint needs; the rest is mounted when it is asked for, or once there is time.
-        yield self.header
-        with Grid(id="panes"):
-            yield self.pane(FIRST)
-        yield KeyBar()
+    # -- going places ----------------------------------------------------------------------------------------------
 
-    def _mount_rest(self) -> None:
-        """Mounts the other panes and the line, unless they are."""
-        grid = self.query_one("#panes", Grid)
-        if len(grid.children) < len(self.panes):
-            grid.mount(*(pane for pane in self.panes if not pane.is_attached))
-            self.mount(Input(id="line", compact=True), after=grid)
-            self.call_after_refresh(self._show_again)
+    def visit(self, place: Place) -> None:
+        """Goes to a view, with its filter and the cursor on a row; `[` and esc come back."""
+        self._trail.leave(self._here())
+        self._open(place)
 
-    def _show_again(self) -> None:
-        if self._derived is not None:
-            self.show(self._derived[0], stale=self._derived[1])
+    def show_row(self, view: str, key: str) -> None:
+        """Goes to a row of another view, whatever that view's filter hides."""
+        self._looks[view].faults = False
+        self.visit(Place(view, "", key))
 
-    def on_resize(self, event: Resize) -> None:
-        self._arrange()
+    def _here(self) -> Place:
+        return Place(self._current, self._looks[self._current].filter, self._key())
 
-    # -- panes -----------------------------------------------------------------------------------------------------
+    def _open(self, place: Place) -> None:
+        look = self._looks[place.view]
+        look.row = place.row
+        self.go_to(place.view)
+        self._filter(place.view, place.filter)
+        self._put_cursor(place.view)
 
-    @property
-    def wide(self) -> bool:
-        """Whether all four panes are shown at once."""
-        return not self._zoomed and self.size.width >= WIDE_COLUMNS and self.size.height >= WIDE_ROWS
+    def action_go_back(self) -> None:
+        self._follow(self._trail.back(self._here()), "There is nothing before this.")
 
-    def _arrange(self) -> None:
-        if self.wide or self._current != FIRST:
-            self._mount_rest()
-        self.set_class(self.wide, "wide")
-        for pane in self.panes:
-            pane.set_class(self.wide or pane.name == self._current, "shown")
+    def action_go_forward(self) -> None:
+        self._follow(self._trail.forward(self._here()), "There is nothing after this.")
 
-    def table(self, name: str | None = None) -> Table | None:
-        """The table of a pane; of the current one if no name is given."""
-        pane = self.pane(name or self._current)
-        return pane.table if isinstance(pane, TablePane) else None
-
-    def pane(self, name: str) -> Pane:
-        return next(pane for pane in self.panes if pane.name == name)
-
-    @property
-    def current(self) -> str:
-        return self._current
-
-    def go_to(self, name: str) -> None:
-        """Makes a pane the current one."""
-        self._current = name
-        self._arrange()
-        table = self.table()
-        if table is not None:
-            table.focus()
+    def _follow(self, place: Place | None, otherwise: str) -> None:
+        if place is not None:
+            self._open(place)
         else:
-            self.set_focus(None)
+            self.app.notify(otherwise, markup=False, timeout=2)
 
-    @on(Table.Highlighted)
-    def _follow_focus(self, event: Table.Highlighted) -> None:
-        if event.table.has_focus and event.table.id is not None:
-            self._current = event.table.id
-
-    def on_descendant_focus(self) -> None:
-        if isinstance(self.focused, Table) and self.focused.id is not None:
-            self._current = self.focused.id
-
-    def action_next_pane(self) -> None:
-        self._step(1)
-
-    def action_previous_pane(self) -> None:
-        self._step(-1)
-
-    def _step(self, by: int) -> None:
-        names = [pane.name for pane in self.panes if pane.name and not isinstance(pane, EmptyPane)]
-        at = names.index(self._current) if self._current in names else 0
-        self.go_to(names[(at + by) % len(names)])
-
-    def action_zoom(self) -> None:
-        self._zoomed = not self._zoomed
-        self._arrange()
-
-    # -- showing ---------------------------------------------------------------------------------------------------
-
-    def show(self, derived: Derived, *, stale: bool) -> None:
-        """Shows a newer state of the cluster; only what differs is painted."""
-        if self._derived is None:
-            self.call_after_refresh(self._mount_rest)
-        self._derived = (derived, stale)
-        for name, rows in (("nodes", derived.nodes), ("services", derived.services)):
-            table = self.table(name)
-            if table is not None and table.is_attached:
-                table.set_rows(rows)
-                table.dim = stale
-                self._title(name, len(rows))
-
-    def _title(self, name: str, count: int) -> None:
-        table = self.table(name)
-        words = f"{name.capitalize()} ({count})"
-        if table is not None:
-            if self._filters.get(name):
-                words = f"{name.capitalize()} ({len(table.visible_keys)} of {count}, filter: {self._filters[name]})"
-            if table.marks:
-                words += f" · {len(table.marks)} marked"
-        self.pane(name).say(words)
-
-    @on(Table.Marked)
-    def _marks_changed(self, event: Table.Marked) -> None:
-        if event.table.id is not None:
-            self._title(event.table.id, len(event.table.rows))
+    def action_back(self) -> None:
+        """Drops one thing after the other: the question, the filter, the marks; then goes back."""
+        table, look = self.table(), self._looks[self._current]
+        if self._asking:
+            if self._asking == "filter":
+                self._filter(self._current, "")
+            self._end_asking()
+        elif table is not None and (look.filter or look.faults):
+            look.faults = False
+            self._filter(self._current, "")
+        elif table is not None and table.marks:
+            table.clear_marks()
+        elif (place := self._trail.back(self._here())) is not None:
+            self._open(place)
 
     # -- the line at the bottom ------------------------------------------------------------------------------------
 
     def _ask(self, kind: str, value: str, placeholder: str) -> None:
         self._asking = kind
-        self._mount_rest()
+        self._mount_line()
         line = self.query_one("#line", Input)
         line.value = value
         line.placeholder = placeholder
+        line.suggester = SuggestFromList((*TITLES, *COMMANDS)) if kind == "command" else None
         line.add_class("asking")
         line.focus()
 
@@ -186,64 +110,108 @@ class MainScreen(Screen[None]):
 
     def action_filter(self) -> None:
         if self.table() is not None:
-            self._ask(
-                "filter", self._filters.get(self._current, ""), "filter: regex, !regex, label=KEY[=VALUE], node=NAME"
-            )
+            self._ask("filter", self._looks[self._current].filter, FILTER_HELP)
 
     def action_command(self) -> None:
-        self._ask("command", "", "view: " + ", ".join(COMMANDS))
+        self._ask("command", "", "view: " + ", ".join((*TITLES, *COMMANDS, "theme NAME")))
 
     @on(Input.Changed, "#line")
     def _typed(self, event: Input.Changed) -> None:
         if self._asking == "filter":
-            self._apply_filter(event.value, complain=False)
+            try:
+                self._try_filter(self._current, event.value)
+            except UsageError:
+                pass  # half a regular expression is none yet
 
     @on(Input.Submitted, "#line")
     def _submitted(self, event: Input.Submitted) -> None:
         kind, value = self._asking, event.value.strip()
         self._end_asking()
         if kind == "filter":
-            self._apply_filter(value, complain=True)
+            self._filter(self._current, value)
         elif value:
             self._command(value.removeprefix(":"))
 
-    def _apply_filter(self, text: str, *, complain: bool) -> None:
-        table = self.table()
-        if table is None:
+    def _command(self, text: str) -> None:
+        word, _, rest = text.strip().partition(" ")
+        if word == "theme":
+            self.app.use_theme(rest.strip())
+            return
+        if word in COMMANDS:
+            self.run_worker(self.run_action(COMMANDS[word]), exclusive=False)
             return
         try:
-            predicate = filters.parse(text, self.app.labels_of)
+            name = views.find(word)
         except UsageError as error:
-            if complain:
-                self.app.complain(error)
+            self.app.complain(error)
             return
-        self._filters[self._current] = text.strip()
-        table.request_filter(predicate)
-        self._title(self._current, len(table.rows))
+        self.visit(Place(name, rest or self._looks[name].filter, None))
 
-    def _command(self, text: str) -> None:
-        if text in VIEWS:
-            self.go_to(VIEWS[text])
-        elif text in ("q", "quit"):
-            self.app.action_quit_console()
-        elif text in COMMANDS:
-            self.run_worker(self.run_action({"connection": "tries"}.get(text, text)), exclusive=False)
+    # -- from one thing to another ---------------------------------------------------------------------------------
+
+    def action_tasks(self) -> None:
+        """The tasks of the node, service or stack under the cursor."""
+        key, pane = self._key(), self.pane(self._current)
+        if key is None or self._derived is None or not isinstance(pane, TablePane):
+            return
+        word = filters.naming(pane.view.one, key, pane.table.rows, lambda each: self.facets(self._current, each))
+        self._looks["tasks"].faults = False
+        self.visit(Place("tasks", word, None))
+
+    def action_service(self) -> None:
+        """The service of the task under the cursor."""
+        task = self._task_here()
+        if task is not None:
+            self._show_object("services", task.service_id, "The service of this task is gone.")
+
+    def action_node(self) -> None:
+        """The node of the task under the cursor."""
+        task = self._task_here()
+        if task is not None and not task.node_id:
+            self.app.complain(UsageError("This task is on no node yet.", "d says why."))
+        elif task is not None:
+            self._show_object("nodes", task.node_id, "The node of this task is gone.")
+
+    def _task_here(self) -> Task | None:
+        key = self._key()
+        return self._derived[0].snapshot.tasks.get(key) if self._derived is not None and key is not None else None
+
+    def _show_object(self, view: str, key: str, otherwise: str) -> None:
+        assert self._derived is not None
+        snapshot = self._derived[0].snapshot
+        if key in (snapshot.services if view == "services" else snapshot.nodes):
+            self.show_row(view, key)
         else:
-            known = ", ".join(COMMANDS)
-            self.app.complain(UsageError(f'There is no view "{text}".', f"Views: {known}."))
+            self.app.complain(UsageError(otherwise, "d describes the task."))
 
-    def action_back(self) -> None:
+    def action_logs(self) -> None:
+        """The log of the service or task under the cursor."""
+        key = self._key()
+        if key is not None:
+            self.app.show_logs(self._current, key)
+
+    def action_history(self) -> None:
+        """Also the tasks that came before in each slot, or not."""
+        self.options ^= {HISTORY}
+        self.app.look_changed()
+
+    def action_export(self) -> None:
+        """Asks for a file and writes the table there as it is shown."""
         table = self.table()
-        if self._asking:
-            if self._asking == "filter":
-                self._apply_filter("", complain=False)
-            self._end_asking()
-        elif table is not None and self._filters.get(self._current):
-            self._apply_filter("", complain=False)
-        elif table is not None and table.marks:
-            table.clear_marks()
+        if table is not None:
+            rows = [table.rows[key] for key in table.visible_keys]
+            self.app.export(self._current, table.columns, rows)
 
     # -- keys that look: the app knows how -------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return works_in(action, parameters, self._current)
+
+    def action_elsewhere(self, key: str) -> None:
+        """A key that does nothing here says where it does."""
+        names = where(key, (binding for _, binding in self._bindings))
+        go = " or ".join(f":{name}" for name in names)
+        self.app.complain(UsageError(f"This key works on {' and '.join(names)}.", f"Go to them with {go}."))
 
     def action_help(self) -> None:
         self.app.show_help(self)
@@ -258,15 +226,12 @@ class MainScreen(Screen[None]):
     def _selected(self, event: Table.Selected) -> None:
         self.app.describe(self._current, event.key)
 
-    def _key(self) -> str | None:
-        table = self.table()
-        return table.cursor_key if table is not None else None
-
     def action_copy(self) -> None:
         table = self.table()
         row = table.cursor_row if table is not None else None
-        if row is not None:
-            name = row[0].text.removesuffix(THROUGH)
+        if table is not None and row is not None:
+            at = next((at for at, column in enumerate(table.columns) if column.key == "name"), 0)
+            name = row[at].text.removesuffix(THROUGH).removeprefix(BEFORE)
             self.app.copy_to_clipboard(name)
             self.app.notify(f"{name} is copied.", markup=False, timeout=2)
 
@@ -289,18 +254,13 @@ class MainScreen(Screen[None]):
 class ActingScreen(MainScreen):
     """The main screen with the keys that change something; read-only consoles have none of them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHANGE
+    ACTS = True
 
-    def action_node(self, runbook: str) -> None:
-        """Plans an operation on the marked nodes, or on the one under the cursor."""
-        table = self.table("nodes")
-        if table is None or self._current != "nodes":
-            self.app.complain(UsageError("This key works on nodes.", "Go to them with :nodes."))
+    def action_act(self, called: str, view: str) -> None:
+        """Plans an operation on the marked rows, or on the one under the cursor."""
+        table = self.table(view)
+        if table is None:
             return
         hidden = sorted(table.hidden_marks, key=lambda key: natural(table.rows[key][0].text))
         marked = [key for key in table.visible_keys if key in table.marks] + hidden
-        chosen = marked or ([table.cursor_key] if table.cursor_key else [])
-        if not chosen:
-            self.app.complain(UsageError("There is no node to act on.", ""))
-            return
-        self.app.operate(runbook, chosen)
+        self.app.operate(action_of(called), marked or ([table.cursor_key] if table.cursor_key else []))

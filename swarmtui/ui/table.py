@@ -100,27 +100,28 @@ class Table(TableView, can_focus=True, inherit_bindings=False):
         """Ids after filter and sort, from top to bottom."""
         return tuple(self._store.visible)
 
-    def set_rows(self, rows: Rows) -> None:
+    def set_rows(self, rows: Rows, *, news: bool = True) -> None:
         """Takes a whole new state; only lines that look different are painted again.
 
         Rows that are the same object as before are skipped fastest, so keep what did not change.
 
         Args:
             rows: every row by id. New ids keep the mapping's order where the sort has nothing to say.
+            news: whether what differs happened a moment ago; not so where nobody looked for a while.
         """
-        self._update(lambda: self._store.replace(rows))
+        self._update(lambda: self._store.replace(rows), news=news)
 
     def apply(self, added: Rows, updated: Rows, removed: Iterable[str]) -> None:
         """Takes keyed changes."""
         self._update(lambda: self._store.apply(added, updated, removed))
 
-    def _update(self, change_rows: Callable[[], Change]) -> None:
+    def _update(self, change_rows: Callable[[], Change], *, news: bool = True) -> None:
         first = not self._store.rows
         before = self._store.visible
         change = change_rows()
         if not change:
             return
-        if self._flashes is not None and self.is_running and not first:
+        if self._flashes is not None and self.is_running and news and not first:
             self._flashes.add(monotonic(), change)
             self._arm_flash()
         if first:

@@ -116,6 +116,7 @@ class TableView(LineView):
         keys = [column.key for column in columns]
         if not keys or len(set(keys)) < len(keys):
             raise ValueError(f"A table needs columns with different keys, not {keys}.")
+        self._quiet = frozenset(index for index, column in enumerate(self._columns) if column.quiet)
         self._store = RowStore()
         self._cursor: str | None = None
         self._cursor_at = 0
@@ -185,7 +186,9 @@ class TableView(LineView):
         news = self._flashes.of(key, row) if self._flashes else None
         if news is not None:
             is_new, changed = news
-            sign = (self._glyphs.added, "added") if is_new else (self._glyphs.updated, "updated")
+            changed -= self._quiet
+            if is_new or changed:
+                sign = (self._glyphs.added, "added") if is_new else (self._glyphs.updated, "updated")
             for position, index in enumerate(layout.shown):
                 if is_new or index in changed:  # the cell's own meaning goes over the news
                     text, style = cells[position]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import Any
+
+from textual.app import App
 from textual.theme import Theme
+
+from swarmtui.errors import UsageError
 
 DARK = Theme(
     name="swarmtui",
@@ -19,3 +25,49 @@ DARK = Theme(
     dark=True,
     variables={"footer-key-foreground": "#ffd75f", "footer-background": "#1c232b"},
 )
+LIGHT = Theme(
+    name="swarmtui-light",
+    primary="#005faf",
+    secondary="#3a6b6b",
+    accent="#7a4f00",
+    foreground="#1c1c1c",
+    background="#fbfbf8",
+    surface="#fbfbf8",
+    panel="#e6e6e0",
+    success="#00662e",
+    warning="#8a4b00",
+    error="#b00020",
+    dark=False,
+    variables={"footer-key-foreground": "#7a4f00", "footer-background": "#e6e6e0"},
+)
+CONTRAST = Theme(
+    name="swarmtui-contrast",
+    primary="#00d7ff",
+    secondary="#ffffff",
+    accent="#ffff00",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#303030",
+    success="#00ff5f",
+    warning="#ffd700",
+    error="#ff8787",
+    dark=True,
+    variables={"footer-key-foreground": "#ffff00", "footer-background": "#303030"},
+)
+THEMES = {"dark": DARK, "light": LIGHT, "contrast": CONTRAST}
+"""What `[ui] theme = …` and `:theme …` take."""
+
+
+def use(app: App[Any], name: str) -> None:
+    """Gives an app a theme.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in THEMES:
+        close = difflib.get_close_matches(name, THEMES, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"Themes: {', '.join(THEMES)}."
+        raise UsageError(f'There is no theme "{name}".', hint)
+    app.register_theme(THEMES[name])
+    app.theme = THEMES[name].name

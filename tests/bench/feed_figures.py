@@ -57,7 +57,7 @@ async def feed_figures(nodes: int = 1000, ticks: int = 12) -> dict[str, float]:
         app = console_on(feed, Patch(), Path(folder))
         app.driver_class = CountingDriver
         async with app.run_test(headless=False, size=SIZE) as pilot:
-            await _until(lambda: app.derived is not None and len(app.derived.nodes) == nodes)
+            await _until(lambda: app.derived is not None and len(app.derived.rows["nodes"]) == nodes)
             await pilot.pause()
             await asyncio.sleep(4)
             driver = app._driver

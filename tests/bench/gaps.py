@@ -14,16 +14,19 @@ class LoopGaps:
     Attributes:
         longest: ms of the longest gap, as a person would wait, with all that else goes on in the machine.
         computed: ms that the loop's own thread computed in the gap in which it computed most.
+        turns: (seconds since the beginning, ms of the gap, ms computed in it) of every turn.
     """
 
     def __init__(self) -> None:
         self.longest = 0.0
         self.computed = 0.0
+        self.turns: list[tuple[float, float, float]] = []
 
     async def __aenter__(self) -> LoopGaps:
         self._task = asyncio.create_task(self._watch())
         await asyncio.sleep(0.02)
         self.longest = self.computed = 0.0
+        self.turns.clear()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -31,10 +34,24 @@ class LoopGaps:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self) -> None:
-        wall, cpu = time.perf_counter(), time.thread_time()
+        begun = time.perf_counter()
+        wall, cpu = begun, time.thread_time()
         while True:
             await asyncio.sleep(PAUSE_MS / 1000)
             wall_now, cpu_now = time.perf_counter(), time.thread_time()
-            self.longest = max(self.longest, (wall_now - wall) * 1000 - PAUSE_MS)
-            self.computed = max(self.computed, (cpu_now - cpu) * 1000)
+            gap, computed = (wall_now - wall) * 1000 - PAUSE_MS, (cpu_now - cpu) * 1000
+            self.longest = max(self.longest, gap)
+            self.computed = max(self.computed, computed)
+            self.turns.append((wall_now - begun, gap, computed))
             wall, cpu = wall_now, cpu_now
+
+
+def worst_by_window(turns: list[tuple[float, float, float]], seconds: float = 0.1) -> tuple[list[float], list[float]]:
+    """The longest gap of each so many seconds, and the most computed in one gap of them; both in ms."""
+    gaps: dict[int, float] = {}
+    computed: dict[int, float] = {}
+    for at, gap, cpu in turns:
+        window = int(at / seconds)
+        gaps[window] = max(gaps.get(window, 0.0), gap)
+        computed[window] = max(computed.get(window, 0.0), cpu)
+    return list(gaps.values()), list(computed.values())

@@ -30,7 +30,7 @@ from swarmtui.model.swarm import Info, Reading, Service, Snapshot, Task
 from swarmtui.model.swarm import Node as ModelNode
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.runbook import Plan, Step
-from tests.runbooks.support import session
+from tests.runbooks.support import fake, session
 
 SEED = 1
 START_SECONDS = 40.0
@@ -212,7 +212,9 @@ async def _plan(scene: Scene) -> Plan:
     )
     runbook = registry.runbook(scene.runbook)
     values = params.parse(runbook.name, runbook.params, scene.given)
-    return await runbook.prepare(session(now, through=info["Swarm"]["NodeID"]), values)
+    asked = session(now, through=info["Swarm"]["NodeID"])
+    fake(asked).get = lambda path, clean=True: ask(path)  # type: ignore[attr-defined]
+    return await runbook.prepare(asked, values)
 
 
 def steps_of(scene: Scene) -> list[tuple[str, Step]]:

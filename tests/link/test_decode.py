@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from swarmtui.errors import EngineError
-from swarmtui.link.decode import Collection, decode_one
+from swarmtui.link import decode
+from swarmtui.link.decode import Collection, decode_one, volumes_of
+from swarmtui.model.objects import Config, Volume
 from swarmtui.model.swarm import Info, Node, Service, Task
 from tests import builders as b
 
@@ -214,3 +217,56 @@ def test_one_hostile_object_does_not_hide_all_others() -> None:
     bad = b'{"ID":"bad","Description":{"Hostname":"half \\ud800 pair"}}'
     answer = b"[" + json.dumps(ONE).encode() + b"," + bad + b"]"
     assert nodes()(answer).keys() == {"1", "bad"}
+
+
+def test_what_carries_much_is_known_again_without_being_kept() -> None:
+    """A config comes with up to 1 MB of data, which nobody looks at."""
+    data = "QUJD" * 10_000
+    decode = Collection("configs", Config)
+    first = decode(body({"ID": "c1", "Spec": {"Name": "big", "Data": data}}, {"ID": "c2", "Spec": {"Name": "small"}}))
+    again = decode(body({"ID": "c1", "Spec": {"Name": "big", "Data": data}}, {"ID": "c2", "Spec": {"Name": "other"}}))
+    assert again["c1"] is first["c1"] and again["c2"] is not first["c2"]
+    assert sum(map(len, decode._seen)) < 100
+    changed = decode(body({"ID": "c1", "Spec": {"Name": "big", "Data": data + "QUJE"}}))
+    assert changed["c1"] is not first["c1"]
+
+
+@pytest.mark.parametrize("answer", [b"[]", b'{"Volumes": {}}', b"", b'{"Warnings": 3}'])
+def test_volumes_that_cannot_be_read(answer: bytes) -> None:
+    with pytest.raises(EngineError, match="cannot be read"):
+        Collection("volumes", Volume)(volumes_of(answer)[0])
+
+
+def many(count: int, **extra: Any) -> list[Any]:
+    return [{"ID": f"n{number}", "Spec": {"Name": "x" * 200, **extra}} for number in range(count)]
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), None])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_long_list_is_split_in_pieces_and_nothing_is_lost(
+    separators: Any, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "PIECE", 1000)
+    made = many(100, Labels={"mean": '},{"ID":"n5"', "worse": '\\\\"},{"ID":"n6"}]'})
+    text = json.dumps(made, separators=separators).encode() + end
+    found = Collection("nodes", Node)(text)
+    assert list(found) == [each["ID"] for each in made]
+    assert found["n7"].labels["mean"] == '},{"ID":"n5"'
+    pieces = [json.loads(piece) for piece in decode._pieces(text)]
+    assert list(chain.from_iterable(pieces)) == made and len(pieces) == (1 if separators is None else 25)
+
+
+def test_a_list_within_an_object_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks with cluster volumes have a list of objects that begin with an ID, too (API 1.42)."""
+    monkeypatch.setattr(decode, "PIECE", 50)
+    made = [{"ID": f"n{number}", "Volumes": [{"ID": "v1"}, {"ID": "v2"}, {"ID": "v3"}]} for number in range(20)]
+    found = Collection("nodes", Node)(json.dumps(made, separators=(",", ":")).encode())
+    assert list(found) == [f"n{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.7, 0.999])
+def test_a_long_list_that_was_cut_off_cannot_be_read(keep: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "PIECE", 1000)
+    text = json.dumps(many(50), separators=(",", ":")).encode()
+    with pytest.raises(EngineError, match="cannot be read"):
+        Collection("nodes", Node)(text[: int(len(text) * keep)])

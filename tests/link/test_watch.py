@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,111 +12,14 @@ import pytest
 from swarmtui.errors import EngineError
 from swarmtui.link import watch as watch_module
 from swarmtui.link.reasons import LinkError, Reason
-from swarmtui.link.watch import Watch
-from swarmtui.model.swarm import Snapshot
 from tests import builders as b
-
-INFO: b.Json = {"Name": "mgr1", "Swarm": {"NodeID": "n1", "Cluster": {"ID": "c1"}}}
-Answer = Any | Exception | Callable[[], Awaitable[Any]]
+from tests.link.watching import Engine, until, watching
 
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_module, "PARTIAL_SECONDS", 0.05)
     monkeypatch.setattr(watch_module, "HINT_SECONDS", 0.01)
-
-
-class Engine:
-    """Answers each path with a value, an error, or what a function returns when it is asked."""
-
-    def __init__(self, **answers: Answer) -> None:
-        self.answers: dict[str, Answer] = {
-            "info": INFO,
-            "nodes": [b.node("mgr1", id="n1")],
-            "services": [],
-            "tasks": [],
-            **answers,
-        }
-        self.asked: list[tuple[str, float]] = []
-        self.queue: asyncio.Queue[Exception | None] = asyncio.Queue()
-        self.followed = 0
-        self.filters: Mapping[str, list[str]] = {}
-
-    async def get(
-        self, path: str, *, params: Mapping[str, str] | None = None, timeout: float | None = None, clean: bool = True
-    ) -> bytes:
-        name = path.strip("/")
-        self.asked.append((name, time.monotonic()))
-        answer = self.answers[name]
-        if callable(answer):
-            answer = await answer()
-        if isinstance(answer, Exception):
-            raise answer
-        return json.dumps(answer).encode()
-
-    async def events(self, filters: Mapping[str, list[str]]) -> AsyncIterator[bytes]:
-        self.followed += 1
-        self.filters = filters
-        try:
-            while True:
-                event = await self.queue.get()
-                if event is not None:
-                    raise event
-                yield b'{"Type":"node"}'
-        finally:
-            self.followed -= 1
-
-    def event(self, *events: Exception) -> None:
-        for event in events or (None,):
-            self.queue.put_nowait(event)
-
-    def count(self, name: str = "nodes") -> int:
-        return sum(asked == name for asked, _ in self.asked)
-
-
-class Watched:
-    """A watch that runs, and all it published."""
-
-    def __init__(self, engine: Engine, poll_seconds: float, start: Snapshot) -> None:
-        self.published: list[Snapshot] = []
-        self.told = 0
-        self.watch = Watch(
-            engine,
-            name="mgr1",
-            start=start,
-            publish=self.published.append,
-            polled=self._polled,
-            poll_seconds=poll_seconds,
-        )
-        self.task = asyncio.create_task(self.watch.run())
-
-    def _polled(self) -> None:
-        self.told += 1
-
-    @property
-    def last(self) -> Snapshot:
-        return self.published[-1]
-
-    async def polls(self, count: int) -> None:
-        await until(lambda: self.watch.polls >= count)
-
-
-@asynccontextmanager
-async def watching(
-    engine: Engine, *, poll_seconds: float = 30.0, start: Snapshot | None = None
-) -> AsyncIterator[Watched]:
-    watched = Watched(engine, poll_seconds, start or Snapshot())
-    try:
-        yield watched
-    finally:
-        watched.task.cancel()
-        await asyncio.gather(watched.task, return_exceptions=True)
-
-
-async def until(so: Callable[[], bool], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not so():  # noqa: ASYNC110  # what is waited for is anything at all
-            await asyncio.sleep(0.002)
 
 
 async def test_the_nodes_come_first_and_the_first_poll_gives_a_whole_snapshot() -> None:
@@ -351,3 +251,17 @@ async def test_cancelling_leaves_nothing_behind() -> None:
         assert asyncio.all_tasks() - before
     assert asyncio.all_tasks() == before
     assert engine.followed == 0
+
+
+async def test_answers_that_take_long_to_decode_are_asked_for_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manager may answer 10,000 tasks faster than it is good for the machine on which they are shown."""
+    engine = Engine(tasks=[b.task(b.service("api"), b.node("one", id="1"))])
+    async with watching(engine, poll_seconds=0.01) as watched:
+        await watched.polls(1)
+        # The clock of a thread that decodes: every call is a hundredth of a second later.
+        ticks = itertools.count()
+        monkeypatch.setattr(watch_module.time, "thread_time", lambda: next(ticks) / 100)
+        await watched.polls(4)
+    begun = [at for name, at in engine.asked if name == "tasks"]
+    # Three lists are decoded: 0.03 s at least, and 25 times that is waited.
+    assert min(later - earlier for earlier, later in itertools.pairwise(begun[-2:])) >= 0.03 * 25

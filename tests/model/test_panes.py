@@ -15,6 +15,7 @@ from swarmtui.ui.panes import nodes as nodes_pane
 from swarmtui.ui.panes import services as services_pane
 from swarmtui.ui.panes.nodes import NodeRows
 from swarmtui.ui.panes.services import ServiceRows
+from swarmtui.ui.views import Env, Facets
 from tests import builders as b
 
 NOW = 1_700_000_000.0
@@ -30,8 +31,11 @@ ROWS: dict[str, Row] = {
 }
 
 
+NAMES = {"1": "mgr1", "2": "mgr10", "3": "wrk1"}
+
+
 def shown(text: str) -> set[str]:
-    passes = parse(text, lambda key: LABELS[key])
+    passes = parse(text, lambda key: Facets(node=(NAMES[key], f"id{key}"), service=("web",), labels=LABELS[key]))
     return {key for key, row in ROWS.items() if passes is None or passes(key, row)}
 
 
@@ -62,9 +66,18 @@ def shown(text: str) -> set[str]:
         ("!label=zone", "3"),
         ("label=", ""),
         ("label=zone !label=zone=a", "2"),
-        ("node=WRK", "3"),
+        ("node=WRK1", "3"),
+        ("node=mgr1", "1"),
+        ("node=mgr", ""),
+        ("node=mgr*", "12"),
+        ("node=mgr1?", "2"),
+        ("node=id3", "3"),
+        ("node=[", ""),
+        ("service=web", "123"),
+        ("service=we", ""),
+        ("stack=web", ""),
         ("node=ready", ""),
-        ("!node=mgr", "3"),
+        ("!node=mgr1", "23"),
         ("state=down", ""),
         ("a|wrk", "123"),
     ],
@@ -96,7 +109,7 @@ def cell(row: Row, key: str) -> Cell:
 
 
 def node_rows(now: Snapshot, through: str = "") -> Mapping[str, Row]:
-    return NodeRows("zone")(now, now=NOW, through=through)
+    return NodeRows()(now, Env(now=NOW, through=through))
 
 
 def row_of(made: b.Json, now: Snapshot | None = None, through: str = "") -> Row:
@@ -191,10 +204,10 @@ def test_an_unknown_state_is_shown_and_never_looks_good() -> None:
 
 
 def test_a_node_that_did_not_change_yields_the_very_same_row() -> None:
-    rows, one, two, of = NodeRows("zone"), b.node("one"), b.node("two"), b.service("s")
+    rows, one, two, of = NodeRows(), b.node("one"), b.node("two"), b.service("s")
 
     def make(*nodes: b.Json, on: b.Json | None = None, through: str = "", now: float = NOW) -> Mapping[str, Row]:
-        return rows(b.snapshot(nodes, [of], [b.task(of, on)] if on else []), now=now, through=through)
+        return rows(b.snapshot(nodes, [of], [b.task(of, on)] if on else []), Env(now=now, through=through))
 
     first = make(one, two)
     again = make(one, b.node("two", version=99), now=NOW + 60)
@@ -215,7 +228,7 @@ def service_cells(
     of: b.Json, *tasks: b.Json, nodes: list[b.Json] | None = None, unread: list[str] | None = None
 ) -> dict[str, Cell]:
     now = b.snapshot(nodes if nodes is not None else [ON, DEAD], [of], tasks, unread=unread or [])
-    (row,) = ServiceRows()(now).values()
+    (row,) = ServiceRows()(now, Env()).values()
     return {column.key: cell for column, cell in zip(services_pane.COLUMNS, row, strict=True)}
 
 
@@ -282,10 +295,10 @@ def test_hostile_services_stay_in_their_cells() -> None:
 
 def test_a_service_that_did_not_change_yields_the_very_same_row() -> None:
     rows, api, db = ServiceRows(), b.service("api"), b.service("db")
-    first = rows(b.snapshot([ON], [api, db], [b.task(api, ON)]))
-    later = rows(b.snapshot([ON], [api, db], [b.task(api, ON), b.task(db, ON)]))
+    first = rows(b.snapshot([ON], [api, db], [b.task(api, ON)]), Env())
+    later = rows(b.snapshot([ON], [api, db], [b.task(api, ON), b.task(db, ON)]), Env())
     assert later[api["ID"]] is first[api["ID"]] and later[db["ID"]] != first[db["ID"]]
-    assert rows(b.snapshot([ON], [db], [b.task(db, ON)])).keys() == {db["ID"]}
+    assert rows(b.snapshot([ON], [db], [b.task(db, ON)]), Env()).keys() == {db["ID"]}
 
 
 # -- all together ----------------------------------------------------------------------------------------------------
@@ -293,14 +306,15 @@ def test_a_service_that_did_not_change_yields_the_very_same_row() -> None:
 
 def test_all_that_is_shown_of_a_snapshot() -> None:
     made = [b.node("mgr1", id="1", manager="leader"), b.node("mgr2", id="2", manager="unreachable", state="down")]
-    derived = Deriver("zone")(b.snapshot([*made, b.node("mgr3", id="3", manager="reachable")], [b.service("api")]), "1")
+    now = b.snapshot([*made, b.node("mgr3", id="3", manager="reachable")], [b.service("api")])
+    derived = Deriver()(now, Env(through="1"), ("nodes", "services"))
     assert (derived.leader, derived.ready, str(derived.quorum)) == ("mgr1", 2, "2/3 managers, survives no loss")
-    assert derived.nodes["1"][0].text == "mgr1 ←" and len(derived.services) == 1
+    assert derived.rows["nodes"]["1"][0].text == "mgr1 ←" and len(derived.rows["services"]) == 1
     rules = [finding.rule for finding in derived.findings]
     assert {"manager-unreachable", "no-slack", "service-down"} <= set(rules)
     assert derived.alarms == len([f for f in derived.findings if f.severity > 0]) > 0
 
 
 def test_before_anything_was_read_nothing_is_claimed() -> None:
-    derived = Deriver("zone")(Snapshot(), "")
-    assert (derived.leader, derived.ready, derived.findings, derived.nodes) == ("", 0, (), {})
+    derived = Deriver()(Snapshot(), Env())
+    assert (derived.leader, derived.ready, derived.findings, derived.rows["nodes"]) == ("", 0, (), {})

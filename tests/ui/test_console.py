@@ -108,7 +108,7 @@ async def test_what_needs_no_change_says_so(tmp_path: Path) -> None:
 async def test_read_only_binds_nothing_that_changes(tmp_path: Path) -> None:
     async with opened(tmp_path, read_only=True) as (_, console):
         bound = {binding.action for _, binding, _, _ in console.app.screen.active_bindings.values()}
-        assert not [action for action in bound if action.startswith("node(")]
+        assert not [action for action in bound if action.startswith("act(")]
         assert "read-only" in console.header
         for action in NODE_ACTIONS:
             await console.nodes().select("wrk1").press(action.key).at("main")

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -548,6 +549,17 @@ async def test_news_has_a_sign_for_a_while(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.sleep(0.6)
         await settle(pilot)
         assert {text[1] for text in screen(app)[1:]} == {" "}
+    async with opened(table := Table(SMALL)) as (app, pilot):
+        table.set_rows(rows_of("a"))
+        table.set_rows(rows_of("a", "b"), news=False)
+        await settle(pilot)
+        assert [text[:3] for text in screen(app)[1:3]] == ["  a", "  b"], "nobody looked for a while"
+    ages = Table((SMALL[0], *(replace(column, quiet=True) for column in SMALL[1:])))
+    async with opened(ages) as (app, pilot):
+        ages.set_rows({"a": row("a")})
+        ages.set_rows({"a": row("a", "Down")})
+        await settle(pilot)
+        assert screen(app)[1].startswith("  a") and "Down" in screen(app)[1], "an age that grew is no news"
     quiet = Table(SMALL, flash=False)
     async with opened(quiet) as (app, pilot):
         quiet.set_rows(rows_of("a"))

@@ -16,7 +16,7 @@ from swarmtui.ui.keybar import KeyBar
 
 STYLES = {
     "title": "bold",
-    "heading": "bold #87afaf",
+    "heading": "bold cyan",
     "plain": "",
     "dim": "dim",
     "good": "green",

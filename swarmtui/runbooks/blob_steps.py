@@ -1,0 +1,134 @@
+"""Creating and removing secrets and configs: their content comes from a file or standard input, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swarmtui.errors import EngineError, UsageError
+from swarmtui.runbooks.files import read_file, read_stdin
+from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
+from swarmtui.session import Session
+
+BLOB_BYTES = {"secret": 500 * 1024, "config": 1000 * 1024}
+"""What swarmkit takes (controlapi/secret.go: MaxSecretSize; api/validation: MaxConfigSize)."""
+STDIN = "-"
+
+
+def content_of(kind: str, file: str) -> bytes:
+    """The content of a new secret or config.
+
+    Args:
+        file: a path, or "-" for standard input, which is read once and remembered.
+
+    Raises:
+        UsageError: it cannot be read, is empty, or is larger than the engine takes.
+    """
+    what = f"The content of the {kind}:"
+    content = read_stdin(BLOB_BYTES[kind], what) if file == STDIN else read_file(Path(file), BLOB_BYTES[kind], what)
+    if not content:
+        raise UsageError(f"The {kind} would be empty, which the engine does not take.", "Nothing was created.")
+    return content
+
+
+async def blob_id(session: Session, kind: str, name: str) -> str:
+    """The id of the secret or config of this name, "" where there is none. Raises EngineError or LinkError."""
+    wire = {"filters": json.dumps({"name": [name]})}
+    try:
+        found = json.loads(await session.get(f"/{kind}s", wire)) or []
+        # The filter takes the beginning of a name as well.
+        return next((str(item["ID"]) for item in found if item["Spec"]["Name"] == name), "")
+    except (ValueError, TypeError, KeyError) as error:
+        raise EngineError(
+            f"The engine's list of {kind}s cannot be read.",
+            "Is it a Docker engine, and not a proxy that answers in its place?",
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateBlob(Step):
+    """Creates a secret or a config.
+
+    Attributes:
+        kind: secret or config.
+        file: where the content comes from: a path, or "-" for standard input.
+        alone: whether nothing that comes after it in the plan uses it; else removing it does not take the plan back.
+    """
+
+    kind: str
+    name: str
+    file: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = True
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        labels = [word for key, value in sorted(self.labels.items()) for word in ("--label", f"{key}={value}")]
+        return (Shown(shlex.join(["docker", self.kind, "create", *labels, "--", self.name, self.file])),)
+
+    @property
+    def undo(self) -> tuple[Shown, ...]:
+        return (Shown(f"docker {self.kind} rm {shlex.quote(self.name)}"),) if self.alone else ()
+
+    async def before(self, session: Session) -> Facts:
+        return {"id": await blob_id(session, self.kind, self.name)}
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        found = await blob_id(session, self.kind, self.name)
+        if not found:
+            return ""
+        if before.get("id"):
+            raise ConflictError(
+                f"There is a {self.kind} {self.name} already, which somebody created after you confirmed.",
+                "Nothing was changed by this step.",
+            )
+        return f"The {self.kind} {self.name} is there: it was created before the answer was lost."
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        content = await asyncio.to_thread(content_of, self.kind, self.file)
+        spec = {"Name": self.name, "Labels": dict(self.labels), "Data": base64.b64encode(content).decode()}
+        await session.post(f"/{self.kind}s/create", json=spec)
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if not await blob_id(session, self.kind, self.name):
+            raise StepError(f"The {self.kind} {self.name} is not there.", "Retry.")
+        voice.say(f"The {self.kind} {self.name} is there.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveBlob(Step):
+    """Removes a secret or a config by its id."""
+
+    kind: str
+    blob_id: str
+    name: str
+    danger: Danger = Danger.DESTRUCTIVE
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(f"docker {self.kind} rm {shlex.quote(self.name)}"),)
+
+    async def _there(self, session: Session) -> bool:
+        try:
+            await session.get(f"/{self.kind}s/{self.blob_id}")
+        except EngineError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        return "" if await self._there(session) else f"The {self.kind} {self.name} is gone."
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        await session.delete(f"/{self.kind}s/{self.blob_id}")
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if await self._there(session):
+            raise StepError(f"The {self.kind} {self.name} is still there.", "Retry.")
+        voice.say(f"The {self.kind} {self.name} is removed.")
