@@ -1,12 +1,14 @@
 """The lab for pytest: `lab` and `lab26` (3 managers, 2 workers, a calm Swarm before each test), `make_lab`.
 
 Where the lab cannot run, its tests are left out with one line that says why; under CI, as root on Debian, they fail.
+Under pytest-xdist a lab stays with one worker: labs are dear to start, and two of them at once are what two cores bear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,44 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=ours)
         left = set(ours)
         items[:] = [item for item in items if item not in left]
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_out"] = (len(ours), reason)
+        ours = []
+    group(items, set(ours))
+
+
+def group(items: list[pytest.Item], on_lab: set[pytest.Item]) -> None:
+    """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
+
+    Operations (tests/actions) on one lab, everything else on another; what needs no lab goes by its file.
+    """
+    order = ["lab-actions", "lab"]
+    groups: dict[pytest.Item, str] = {}
+    for item in items:
+        if item in on_lab:
+            groups[item] = order[0] if "actions" in item.path.parts else order[1]
+        else:
+            groups[item] = str(item.path)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
+
+
+class LeftOut:
+    """Brings what the workers of pytest-xdist left out to the process that tells it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker has ended; each of them collected the same tests."""
+        if "left_out" in getattr(node, "workeroutput", {}):
+            self._config.stash[_left_out] = tuple(node.workeroutput["left_out"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to the workers, if there are any."""
+    config.pluginmanager.register(LeftOut(config))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
