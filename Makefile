@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# Two labs at once are what two cores bear; the groups are made in tests/lab/fixtures.py.
-WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
+# Tests on labs mostly wait for Docker: three workers keep two cores busy. tests/lab/fixtures.py makes the groups.
+WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast check bench screenshots lab lab-packages lock clean
 

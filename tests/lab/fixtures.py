@@ -1,7 +1,7 @@
 """The lab for pytest: `lab` and `lab26` (3 managers, 2 workers, a calm Swarm before each test), `make_lab`.
 
 Where the lab cannot run, its tests are left out with one line that says why; under CI, as root on Debian, they fail.
-Under pytest-xdist a lab stays with one worker: labs are dear to start, and two of them at once are what two cores bear.
+Under pytest-xdist a lab stays with one worker: labs are dear to start, and few of them at once are what two cores bear.
 """
 
 from __future__ import annotations
@@ -44,13 +44,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def group(items: list[pytest.Item], on_lab: set[pytest.Item]) -> None:
     """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
 
-    Operations (tests/actions) on one lab, everything else on another; what needs no lab goes by its file.
+    Operations (tests/actions), the demo's contract and everything else have a lab each; what needs no lab goes by its
+    file.
     """
-    order = ["lab-actions", "lab"]
+    order = ["lab-actions", "lab-contract", "lab"]
     groups: dict[pytest.Item, str] = {}
     for item in items:
         if item in on_lab:
-            groups[item] = order[0] if "actions" in item.path.parts else order[1]
+            parts = item.path.parts
+            groups[item] = order[0] if "actions" in parts else order[1] if "contract" in parts else order[2]
         else:
             groups[item] = str(item.path)
         item.add_marker(pytest.mark.xdist_group(groups[item]))
