@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# Tests on labs mostly wait for Docker: three workers keep two cores busy. tests/lab/fixtures.py makes the groups.
+# Two workers with a lab each, which mostly wait for Docker, and one for the rest: groups in tests/lab/fixtures.py.
 WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast check bench screenshots lab lab-packages lock clean

@@ -40,8 +40,9 @@ CERTIFICATE_SECONDS = 600.0
 SETTLE_SECONDS = 45.0
 """How long an operation waits for a lost connection to come back: an election and a restart of Docker fit into it."""
 
-NO_MANAGER = ("not a swarm manager", "needs to be unlocked")
-"""What an engine answers (503) when it stopped being a manager, or was restarted and is locked (swarm-dr.md §5)."""
+NO_MANAGER = ("not a swarm manager", "needs to be unlocked", "swarm/control.sock")
+"""What an engine answers (503) when it stopped being a manager, is just stopping to be one (it cannot dial its own
+control socket any more: seen with 26.1 after a demotion), or was restarted and is locked (swarm-dr.md §5)."""
 USABLE = frozenset({Reason.NO_LEADER})
 """Troubles with which a manager is still worth staying on: it shows what is left of the cluster."""
 

@@ -44,15 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def group(items: list[pytest.Item], on_lab: set[pytest.Item]) -> None:
     """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
 
-    Operations (tests/actions), the demo's contract and everything else have a lab each; what needs no lab goes by its
-    file.
+    Operations (tests/actions) have one lab, everything else another; what needs no lab goes by its file.
     """
-    order = ["lab-actions", "lab-contract", "lab"]
+    order = ["lab", "lab-actions"]
     groups: dict[pytest.Item, str] = {}
     for item in items:
         if item in on_lab:
-            parts = item.path.parts
-            groups[item] = order[0] if "actions" in parts else order[1] if "contract" in parts else order[2]
+            groups[item] = "lab-actions" if "actions" in item.path.parts else "lab"
         else:
             groups[item] = str(item.path)
         item.add_marker(pytest.mark.xdist_group(groups[item]))
