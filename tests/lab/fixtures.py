@@ -25,11 +25,7 @@ _left_out = pytest.StashKey[tuple[int, str]]()
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the lab's tests out where it cannot run; the summary has one line for all of them."""
-    ours = [
-        item
-        for item in items
-        if any(item.get_closest_marker(mark) for mark in MARKS) or FIXTURES & set(getattr(item, "fixturenames", ()))
-    ]
+    ours = [item for item in items if on_lab(item)]
     if ours and (reason := why_no_lab()) and not lab_must_run():
         config.stash[_left_out] = (len(ours), reason)
         config.hook.pytest_deselected(items=ours)
@@ -37,11 +33,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left]
         if hasattr(config, "workeroutput"):
             config.workeroutput["left_out"] = (len(ours), reason)
-        ours = []
-    group(items, set(ours))
 
 
-def group(items: list[pytest.Item], on_lab: set[pytest.Item]) -> None:
+def on_lab(item: pytest.Item) -> bool:
+    """Whether a test needs a lab."""
+    marked = any(item.get_closest_marker(mark) for mark in MARKS)
+    return marked or bool(FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+def group(items: list[pytest.Item]) -> None:
     """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
 
     Operations (tests/actions) have one lab, everything else another; what needs no lab goes by its file.
@@ -49,7 +49,7 @@ def group(items: list[pytest.Item], on_lab: set[pytest.Item]) -> None:
     order = ["lab", "lab-actions"]
     groups: dict[pytest.Item, str] = {}
     for item in items:
-        if item in on_lab:
+        if on_lab(item):
             groups[item] = "lab-actions" if "actions" in item.path.parts else "lab"
         else:
             groups[item] = str(item.path)
