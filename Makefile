@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Two workers with a lab each, which mostly wait for Docker, and one for the rest: groups in tests/lab/fixtures.py.
+WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast check bench screenshots lab lab-packages lock clean
 
@@ -22,10 +24,10 @@ lab-packages:
 	@sh tests/setup.sh lab
 
 test: $(READY) lab-packages  ## all tests; as root on Debian/Ubuntu also those on the lab of real dockerds
-	@$(BIN)/python -m pytest $(TESTFLAGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(TESTFLAGS)
 
 test-fast: $(READY)  ## the tests that need no lab
-	@$(BIN)/python -m pytest $(TESTFLAGS) -m "not lab and not lab26"
+	@$(BIN)/python -m pytest $(WORKERS) $(TESTFLAGS) -m "not lab and not lab26"
 
 check: $(READY)  ## ruff, types, import contracts
 	@$(BIN)/ruff check swarmtui tests

@@ -44,8 +44,9 @@ BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 SETTLE_SECONDS = 45.0
 """How long an operation waits for a lost connection to come back: an election and a restart of Docker fit into it."""
 
-NO_MANAGER = ("not a swarm manager", "needs to be unlocked")
-"""What an engine answers (503) when it stopped being a manager, or was restarted and is locked (swarm-dr.md §5)."""
+NO_MANAGER = ("not a swarm manager", "needs to be unlocked", "swarm/control.sock")
+"""What an engine answers (503) when it stopped being a manager, is just stopping to be one (it cannot dial its own
+control socket any more: seen with 26.1 after a demotion), or was restarted and is locked (swarm-dr.md §5)."""
 
 
 class Session:

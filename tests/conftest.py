@@ -9,6 +9,14 @@ import pytest
 pytest_plugins = ["tests.lab.fixtures"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before pytest-xdist looks at the groups."""
+    from tests.lab.fixtures import group  # not above: pytest wants to load its plugins itself
+
+    group(items)
+
+
 @pytest.fixture(autouse=True)
 def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A private HOME with configuration, state and docker contexts in it; no agent, no keyring."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from textual.binding import Binding
 
 from swarmtui.ui.keys import CHANGE, LOOK, where
+from swarmtui.ui.log_keys import BINDINGS as LOGS
 from swarmtui.ui.table_keys import BINDINGS as TABLE
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -17,10 +18,10 @@ END = "<!-- /keys -->\n"
 def key_table() -> str:
     """The bindings as a Markdown table."""
     lines = ["| key | where | what it does | id |", "|---|---|---|---|"]
-    for binding in (*LOOK, *CHANGE, *TABLE):
+    for binding in (*LOOK, *CHANGE, *TABLE, *LOGS):
         assert isinstance(binding, Binding)
         key = (binding.key_display or binding.key).replace("\\", "\\\\").replace("|", "\\|")
-        views = where(binding.key, [binding])
+        views = ["a log"] if binding in LOGS else where(binding.key, [binding])
         lines.append(f"| `{key}` | {', '.join(views) or 'everywhere'} | {binding.tooltip} | `{binding.id}` |")
     return "\n".join(lines) + "\n"
 

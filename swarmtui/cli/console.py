@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,34 +14,53 @@ from swarmtui.errors import UsageError
 from swarmtui.opening import Opening, find
 
 if TYPE_CHECKING:
+    from swarmtui.ui.app import Console
     from swarmtui.ui.fleet import Fleet
 
 SWITCH_SECONDS = 0.001
 """How long a background thread may keep the interpreter from the event loop; Python's default is 5 ms."""
 
 
-def open_console(target: str | None, config: Config, *, read_only: bool) -> int:
+def open_console(
+    target: str | None,
+    config: Config,
+    *,
+    read_only: bool,
+    make: Callable[..., Console] | None = None,
+    folder: Path | None = None,
+) -> int:
     """Runs the console until it is left; returns its exit code.
 
     Args:
         target: the cluster to begin with; None for the start page.
+        make: makes the console in place of its class.
+        folder: where its journal and its passing files go, in place of the usual folders.
 
     Raises:
         UsageError: the target means nothing, or there is no terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("The console needs a terminal.", "Without one use: swarmtui status, swarmtui run.")
-    with tempfile.TemporaryDirectory(prefix="swarmtui-") as name:
-        folder = Path(name)
-        opening = find(target, config, bundles=folder / "bundle") if target is not None else None
+    with tempfile.TemporaryDirectory(prefix="swarmtui-", dir=folder) as name:
+        passing = Path(name)
+        opening = find(target, config, bundles=passing / "bundle") if target is not None else None
         from swarmtui.ui.keys import check_keys
 
         check_keys(config.keys, config.path)
         sys.setswitchinterval(SWITCH_SECONDS)
-        return asyncio.run(_consoles(opening, config, folder, read_only=read_only))
+        journal = (folder or state_dir()) / "journal"
+        return asyncio.run(_consoles(opening, config, passing, journal=journal, make=make, read_only=read_only))
 
 
-async def _consoles(opening: Opening | None, config: Config, folder: Path, *, read_only: bool) -> int:
+async def _consoles(
+    opening: Opening | None,
+    config: Config,
+    folder: Path,
+    *,
+    journal: Path,
+    make: Callable[..., Console] | None,
+    read_only: bool,
+) -> int:
     """Shows one cluster at a time, and the start page between two. Each console knows its own cluster only."""
     fleet: Fleet | None = None
     session, at = None, ""
@@ -48,9 +68,9 @@ async def _consoles(opening: Opening | None, config: Config, folder: Path, *, re
         if opening is not None:
             from swarmtui.ui.app import TO_CLUSTERS, Console
 
-            console = Console(
+            console = (make or Console)(
                 opening,
-                journal=state_dir() / "journal",
+                journal=journal,
                 read_only=read_only,
                 keys=config.keys,
                 session=session,

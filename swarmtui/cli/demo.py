@@ -1,22 +1,46 @@
 """`swarmtui demo`: the console on a simulated cluster, which runs in a process of its own.
 
-The console reaches it as it reaches a real one: through a configuration, over SSH.
+The console reaches it as it reaches a real one: through a configuration, over SSH. A scenario with a goal is a drill:
+what is asked for is told at the beginning, how it went at the end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from swarmtui import config
+from swarmtui.demo.report import as_text
 from swarmtui.errors import SwarmtuiError, UsageError
 
 START_SECONDS = 30.0
+END_SECONDS = 5.0
+GOAL_SECONDS = 10.0
+"""How long the goal of a drill lies over the console."""
+
+
+@dataclass
+class _Simulated:
+    """A simulated cluster.
+
+    Attributes:
+        line: how to reach it.
+        keys: how many keys were pressed in its console.
+        report: how the drill went; empty before its end.
+    """
+
+    line: dict[str, Any]
+    keys: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,30 +51,77 @@ def main(arguments: Sequence[str]) -> int:
         return serve(list(arguments))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("The demo's console needs a terminal.", "Without one use: swarmtui demo --serve")
-    from swarmtui.cli.console import open_console
+    with _served(arguments) as simulated:
+        code = _console(simulated)
+    if simulated.report:
+        print(as_text({**simulated.report, "keys": simulated.keys}), end="")
+    return code
 
-    with _served(arguments) as served:
-        return open_console("simulated", config.load(Path(served["config"])), read_only=False)
+
+def _console(simulated: _Simulated) -> int:
+    """Runs the console on a simulated cluster until it is left, or until it is told to end by a signal."""
+    from textual import events
+
+    from swarmtui.cli.console import open_console
+    from swarmtui.ui.app import Console
+
+    class DrillConsole(Console):
+        """The console; counts keys, tells the goal, and ends in order however it is ended."""
+
+        def on_mount(self) -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, self.exit, 128 + number)
+            goal = simulated.line["goal"]
+            if goal:
+                self.notify(goal, title=f"Drill: {simulated.line['scenario']}", markup=False, timeout=GOAL_SECONDS)
+
+        async def on_event(self, event: events.Event) -> None:
+            # A key that was handed to a widget comes back here if the widget has no use for it.
+            if isinstance(event, events.Key) and not event.is_forwarded:
+                simulated.keys += 1
+            await super().on_event(event)
+
+    file = Path(simulated.line["config"])
+    # What it writes goes with the cluster: runs on a cluster that is no more can be neither read nor resumed.
+    return open_console("simulated", config.load(file), read_only=False, make=DrillConsole, folder=file.parent)
 
 
 @contextlib.contextmanager
-def _served(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A simulated cluster for the length of a block; ends with it, and with this process however that ends."""
+def _served(arguments: Sequence[str]) -> Iterator[_Simulated]:
+    """A simulated cluster for the length of a block; ends with it, and with this process however that ends.
+
+    Raises:
+        UsageError: the arguments are wrong.
+        SwarmtuiError: it did not start.
+    """
     command = [sys.executable, "-m", "swarmtui.demo", "--serve", "--until-stdin-closes", *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints) as child,
+    ):
+        assert child.stdin is not None and child.stdout is not None
         try:
+            # What the console needs is loaded while the other process starts.
+            import swarmtui.ui.app  # noqa: F401
+
             line = child.stdout.readline()
             if not line:
                 child.wait(START_SECONDS)
-                words = child.stderr.read().decode(errors="replace").strip().removeprefix("swarmtui: ")
+                complaints.seek(0)
+                words = complaints.read().decode(errors="replace").strip().removeprefix("swarmtui: ")
                 kind = UsageError if child.returncode == 2 else SwarmtuiError
                 raise kind(words or f"The simulated cluster ended with exit code {child.returncode}.")
-            yield json.loads(line)
+            simulated = _Simulated(json.loads(line))
+            yield simulated
+            child.stdin.close()
+            last = child.stdout.readline()
+            if last:
+                simulated.report = json.loads(last)["report"]
         finally:
             child.stdin.close()
             try:
-                child.wait(5)
+                child.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
                 child.terminate()
-                child.wait(5)
+                child.wait(END_SECONDS)

@@ -39,7 +39,14 @@ def _speed(text: str) -> float:
 
 
 def main(argv: Sequence[str]) -> int:
-    """List the scenarios, or serve one. Returns the exit status."""
+    """List the scenarios, or serve one. Returns the exit status: 130 if it is interrupted before it serves."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     from swarmtui.demo.scenarios import SCENARIOS
 
@@ -47,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
         width = max(len(name) for name in SCENARIOS)
         for scenario in SCENARIOS.values():
             print(f"{scenario.name:<{width}}  {scenario.title}")
+            if scenario.goal:
+                print(f"{'':<{width}}  goal: {scenario.goal}")
         return 0
     if not options.serve:
         print("Say --serve to serve it, or --list to see the scenarios.", file=sys.stderr)

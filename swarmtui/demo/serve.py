@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-import asyncssh
-
 from swarmtui.demo import rundir
 from swarmtui.demo.api.server import EngineServer
 from swarmtui.demo.hosts.ssh import HostServer, write_client_files
+from swarmtui.demo.report import as_text
 from swarmtui.demo.scenarios import SCENARIOS, Scenario, Size
-from swarmtui.demo.scenarios.drill import Drill, as_text
+from swarmtui.demo.scenarios.drill import Drill
+from swarmtui.demo.sshlib import asyncssh
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
 from swarmtui.errors import UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from swarmtui.demo.platform.serve import PlatformServer
 
 _FILES_PER_HOST = 6
+_FILES_BESIDE = 256
 _CLOSE_AT_ONCE = 64
 
 
@@ -48,7 +49,7 @@ class Demo:
         config: a swarmtui configuration with the cluster `demo`.
 
     Raises:
-        UsageError: there is no such scenario.
+        UsageError: there is no such scenario, or the machine does not allow that many hosts.
     """
 
     def __init__(
@@ -66,6 +67,9 @@ class Demo:
             self.scenario = SCENARIOS[scenario]
         else:
             raise UsageError(f"There is no scenario {scenario!r}.", f"Choose one of: {', '.join(SCENARIOS)}.")
+        if nodes is not None:
+            # Said at once, and not after a minute of building.
+            _allow_files(nodes * _FILES_PER_HOST + _FILES_BESIDE)
         self.world = World(seed, speed)
         self.scenario.build(self.world, Size(nodes, tasks))
         for host in self.world.hosts.values():
@@ -83,7 +87,7 @@ class Demo:
 
     async def __aenter__(self) -> Demo:
         rundir.sweep()
-        _allow_files(len(self.world.hosts) * _FILES_PER_HOST + 256)
+        _allow_files(len(self.world.hosts) * _FILES_PER_HOST + _FILES_BESIDE)
         self.folder = rundir.make()
         try:
             await self._open()

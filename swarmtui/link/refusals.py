@@ -93,6 +93,11 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
             "This host is not a manager of a Swarm.",
             "Connect to a manager, or make a Swarm there: docker swarm init.",
         ),
+        (
+            r"dial unix \S*swarm/control\.sock",
+            "The manager on this host is starting or stopping.",
+            "If it stays so, its log tells: journalctl -u docker.",
+        ),
         (r"Timeout was reached before node joined", "The node did not get into the Swarm in time.", ""),
         (
             r"invalid join token|join token is (in)?valid|remote CA does not match fingerprint",

@@ -13,6 +13,7 @@ from pathlib import Path
 from textual.binding import Binding, BindingType
 
 from swarmtui.errors import UsageError
+from swarmtui.ui.log_keys import BINDINGS as LOGS
 from swarmtui.ui.table_keys import BINDINGS as TABLE
 
 
@@ -273,7 +274,7 @@ def check_keys(keys: Mapping[str, str], path: Path) -> None:
     Raises:
         UsageError: one is for a binding that does not exist.
     """
-    known = {binding.id for binding in (*LOOK, *CHANGE, *TABLE) if isinstance(binding, Binding)}
+    known = {binding.id for binding in (*LOOK, *CHANGE, *TABLE, *LOGS) if isinstance(binding, Binding)}
     for name in keys:
         if name not in known:
             close = difflib.get_close_matches(name, [k for k in known if k], 1)

@@ -64,7 +64,7 @@ def test_both_want_the_same(lab: Lab, cli: Cli, truth: Truth) -> None:
 
 
 def test_a_run_under_way_is_not_resumed_by_a_second_process(lab: Lab, cli: Cli, truth: Truth) -> None:
-    truth.service("slow", 2, on=("wrk1", "wrk2"), grace=4)
+    truth.service("slow", 2, on=("wrk1", "wrk2"), grace=20)  # longer than the second process takes to start
     with cli.started("node.drain", "node=wrk1") as one:
         one.until("still on wrk1")
         (run,) = [word.rstrip(")") for word in one.text.split() if "-node.drain-" in word]

@@ -9,12 +9,16 @@ import sys
 from tests.bench.churn import churn_figures
 from tests.bench.feed_figures import feed_figures
 from tests.bench.first_table import compare
+from tests.bench.log_figures import log_figures
+from tests.demo import figures as demo
 
 PROMISES = {
     "ratio, median of pairs": "at most 1.0",
     "event loop, longest gap of all ticks, ms": "at most 10",
     "key to repaint under churn: p95, ms": "at most 30",
     "bytes to the terminal, idle for 10 s (with polls)": "0",
+    "swarmtui demo to the first live table: median, s": "at most 1.5",
+    "a full poll, decoded: median, ms": "at most 300",
     "bytes for one changed cell (an address)": "at most 1024",
     "start of :tasks: median of the next four, ms": "at most 300",
     "filter on 10,000 rows, to its repaint: median of 4, ms": "at most 50",
@@ -61,6 +65,9 @@ def main() -> int:
         show("First table on a real Swarm of 5 nodes over SSH (pairs in turn)", figures)
     show("A synthetic feed: 1,000 nodes, a tick a second, 10 % changing", asyncio.run(feed_figures()))
     show("1,000 nodes, 500 services, 10,000 tasks over SSH, 10 % of each changing every second", churn_figures())
+    show("A log of 50,000 lines a second, for 10 s", asyncio.run(log_figures()))
+    show("The demo: calm, 8 nodes", demo.small())
+    show("The demo: big, 1,000 nodes and 10,000 tasks", demo.big())
     return 0
 
 

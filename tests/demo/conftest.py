@@ -56,9 +56,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder) / f"swarmtui-demo-{os.getuid()}"
 
 
-def start(*args: str, folder: Path | None = None) -> Served:
-    """Start a demo and wait until it serves."""
-    env = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
+def start(*args: str, folder: Path | None = None, **variables: str) -> Served:
+    """Start a demo, with further environment variables, and wait until it serves."""
+    env = {**os.environ, **({"TMPDIR": str(folder)} if folder else {}), **variables}
     process = subprocess.Popen(
         [sys.executable, "-m", "swarmtui.demo", "--serve", *args],
         stdin=subprocess.PIPE,
@@ -90,8 +90,8 @@ def serve(runs: Path) -> Iterator[Serve]:
     """Starts demos, and ends them all."""
     open_ones: list[Served] = []
 
-    def begin(*args: str) -> Served:
-        served = start(*args)
+    def begin(*args: str, **variables: str) -> Served:
+        served = start(*args, **variables)
         open_ones.append(served)
         return served
 

@@ -6,15 +6,16 @@ import json
 import os
 import socket
 import statistics
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from swarmtui.link.decode import Collection
+from swarmtui.model.swarm import Node, Service, Task
+from tests.bench.first_table import first_table
 from tests.demo.conftest import Served, start, stop
 
-PATHS = ("/nodes", "/services?status=true", "/tasks", "/networks")
+PATHS = ("/nodes", "/services?status=true", "/tasks")
 """What one full poll of the product asks for."""
 
 
@@ -33,67 +34,82 @@ def _get(path: str, sock: str) -> bytes:
     return body
 
 
-def poll(sock: str) -> tuple[float, int]:
-    """One full poll, decoded: seconds and bytes."""
-    begun = time.perf_counter()
+def poll(sock: str) -> tuple[float, float, int]:
+    """One full poll, every object decoded as the product does it the first time.
+
+    Returns:
+        Seconds until all was decoded, seconds of these for the answers alone, and bytes.
+    """
+    decoders = (Collection("nodes", Node), Collection("services", Service), Collection("tasks", Task))
+    answering = 0.0
     size = 0
-    for path in PATHS:
+    begun = time.perf_counter()
+    for path, decode in zip(PATHS, decoders, strict=True):
+        asked = time.perf_counter()
         body = _get(path, sock)
-        msgspec.json.decode(body)
+        answering += time.perf_counter() - asked
+        assert decode(body)
         size += len(body)
-    return time.perf_counter() - begun, size
-
-
-def processor_time(served: Served) -> float:
-    """Seconds of processor time that a demo has used so far."""
-    fields = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def busy_poll(served: Served) -> float:
-    """Seconds of processor time, of both sides, that a full poll takes: a busy machine does not change it much."""
-    mine, theirs = time.process_time(), processor_time(served)
-    poll(served.socket("mgr1"))
-    return time.process_time() - mine + processor_time(served) - theirs
+    return time.perf_counter() - begun, answering, size
 
 
 def memory(served: Served) -> float:
-    """Resident memory of a demo in MB."""
+    """Resident memory of a demo in MiB."""
     text = Path(f"/proc/{served.process.pid}/status").read_text()
     return int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS"))) / 1024
 
 
-def small() -> dict[str, Any]:
-    """The calm scenario: from the start of the process to serving (median of five), and memory."""
-    seconds = []
-    megabytes = 0.0
-    for _ in range(5):
+def small(runs: int = 5) -> dict[str, float]:
+    """The calm scenario: to serving, and `swarmtui demo` to the first live table, in turn; and memory."""
+    serving, tables, megabytes = [], [], []
+    with tempfile.TemporaryDirectory(prefix="demo-", dir="/tmp") as folder:
+        env = {**os.environ, "TMPDIR": folder, "HOME": folder, "LANG": "C.UTF-8"}
+        for _ in range(runs):
+            begun = time.perf_counter()
+            served = start(folder=Path(folder))
+            serving.append(time.perf_counter() - begun)
+            megabytes.append(memory(served))
+            stop(served)
+            tables.append(first_table("demo", "wrk5", env)[0])
+        _await_empty(Path(folder))
+    return {
+        "swarmtui demo to the first live table: median, s": statistics.median(tables),
+        "the same: best, s": min(tables),
+        "swarmtui demo --serve to its line of JSON: median, s": statistics.median(serving),
+        "resident memory of the calm simulator, MiB": statistics.median(megabytes),
+    }
+
+
+def _await_empty(folder: Path) -> None:
+    """The simulators of killed consoles remove what is theirs; wait for the last one."""
+    end = time.monotonic() + 10
+    while list(folder.glob("swarmtui-demo-*")) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def big(nodes: int = 1000, tasks: int = 10_000, polls: int = 7) -> dict[str, float]:
+    """A big Swarm: start, full polls, and memory before and after them."""
+    with tempfile.TemporaryDirectory(prefix="demo-", dir="/tmp") as folder:
         begun = time.perf_counter()
-        served = start()
-        seconds.append(time.perf_counter() - begun)
-        megabytes = memory(served)
-        stop(served)
-    return {"start_s": round(statistics.median(seconds), 3), "memory_mb": round(megabytes)}
-
-
-def big(nodes: int = 1000, tasks: int = 10_000) -> dict[str, Any]:
-    """A big Swarm: start, first and median full poll, and memory."""
-    begun = time.perf_counter()
-    served = start("--scenario", "big", "--nodes", str(nodes), "--tasks", str(tasks))
-    try:
-        started = time.perf_counter() - begun
-        first, size = poll(served.socket("mgr1"))
-        rest = [poll(served.socket("mgr1"))[0] for _ in range(7)]
-        return {
-            "start_s": round(started, 2),
-            "poll_first_ms": round(first * 1000),
-            "poll_ms": round(statistics.median(rest) * 1000),
-            "poll_mb": round(size / 1e6, 1),
-            "memory_mb": round(memory(served)),
-        }
-    finally:
-        stop(served)
+        served = start("--scenario", "big", "--nodes", str(nodes), "--tasks", str(tasks), folder=Path(folder))
+        try:
+            started = time.perf_counter() - begun
+            fresh = memory(served)
+            sock = served.socket("mgr1")
+            first, _, size = poll(sock)
+            rest = [poll(sock) for _ in range(polls)]
+            return {
+                "to its line of JSON, s": started,
+                "the first full poll, decoded, ms": first * 1000,
+                "a full poll, decoded: median, ms": statistics.median(total for total, _, _ in rest) * 1000,
+                "of these for the answers: median, ms": statistics.median(answer for _, answer, _ in rest) * 1000,
+                "size of a full poll, MB": size / 1e6,
+                "resident memory when it begins to serve, MiB": fresh,
+                "resident memory after the polls, MiB": memory(served),
+            }
+        finally:
+            stop(served)
 
 
 if __name__ == "__main__":
-    print(json.dumps({"small": small(), "big": big()}, indent=1))
+    print(json.dumps({"calm": small(), "big": big()}, indent=1))

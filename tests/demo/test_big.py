@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.demo.conftest import Serve
-from tests.demo.figures import _get, busy_poll
+from tests.demo.figures import _get
 
 
 def test_a_thousand_nodes_and_ten_thousand_tasks(serve: Serve, runs: Path) -> None:
@@ -20,7 +20,6 @@ def test_a_thousand_nodes_and_ten_thousand_tasks(serve: Serve, runs: Path) -> No
     assert {task["Status"]["State"] for task in tasks} == {"running"}
     assert len({task["NodeID"] for task in tasks}) > 900
     assert served.ssh("wrk0777", "hostname").stdout == "wrk0777\n"
-    assert min(busy_poll(served) for _ in range(5)) < 0.3
     assert served.ssh("mgr1", "docker node update --availability drain wrk0777").returncode == 0
     changed = json.loads(_get("/nodes/wrk0777", sock))
     assert changed["Spec"]["Availability"] == "drain"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -113,6 +114,20 @@ async def test_a_stream_ends_when_the_client_goes(demo: Demo) -> None:
             break
         await asyncio.sleep(0.01)
     assert log.listeners == 0
+
+
+async def test_a_stream_ends_when_its_engine_does(demo: Demo) -> None:
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(str(context)))
+    reader, writer = await asyncio.open_unix_connection(str(demo.folder / "mgr1.sock"))
+    writer.write(b"GET /services/shop_web/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+    demo.world.stop_docker(demo.world.hosts["mgr1"])
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await asyncio.sleep(0.1)
+    assert told == []
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

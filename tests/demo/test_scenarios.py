@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from swarmtui.demo.hosts.commands import HostShell
+from swarmtui.demo.report import as_text
 from swarmtui.demo.scenarios import SCENARIOS, Size
-from swarmtui.demo.scenarios.drill import Drill, as_text
+from swarmtui.demo.scenarios.drill import Drill
 from swarmtui.demo.world.world import World
 
 Run = Callable[[str, str], Awaitable[str]]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,25 @@ HOSTILE = [
     "sh -c 'touch {mark}; $(id)'",
     "sudo -n sh -c 'touch {mark} > x'",
     "docker run -v /:/host alpine touch /host{mark}",
+    "docker run --rm -i --name ucp -v /:/host docker/ucp:2.2.5 $(touch {mark})",
+    "/usr/bin/docker run -v /:/host alpine touch /host{mark}",
+    "/usr/local/bin/docker ps > {mark}",
+    "env -i touch {mark}",
+    "LD_PRELOAD={mark}.so true >> {mark}",
+    "IFS=, ; touch,{mark}",
+    "true\ntouch {mark}\nnope",
+    "true & touch {mark}",
+    "exec touch {mark}",
+    "eval touch {mark}",
+    ". {mark}",
+    "source {mark}",
+    "tee {mark}",
+    "dd of={mark}",
+    "docker -H unix:///var/run/docker.sock run alpine touch {mark}",
+    "DOCKER_HOST=tcp://127.0.0.1:1 docker cp {mark} x:/",
+    "find / -name x -delete -o -fprint {mark}",
+    "xargs touch {mark}",
+    "tar -cf {mark} --checkpoint=1 --checkpoint-action=exec=sh /etc",
     "docker exec x touch {mark}",
     "rm -rf {mark}/..",
     "touch {mark}",
@@ -114,6 +135,30 @@ def test_the_hostile_lines_are_hostile(tmp_path: Path) -> None:
         ("test -e /nope", "", 1),
         ("[ ! -e /nope ] && echo none", "none\n", 0),
         ("id -nG", "root docker\n", 0),
+        ("test -w /var/run/docker.sock", "", 0),
+        (
+            "systemctl show --property=LoadState,ActiveState docker.service",
+            "LoadState=loaded\nActiveState=active\n",
+            0,
+        ),
+        ("systemctl show --property=LoadState --value podman.service", "not-found\n", 0),
+        ("systemctl show --all docker", "", 1),
+        ("grep -c docker.sock /proc/net/unix", "1\n", 0),
+        ("grep -c podman.sock /proc/net/unix", "0\n", 1),
+        ("grep -qi DEBIAN /etc/os-release && echo yes", "yes\n", 0),
+        ("grep -v '^P' /etc/os-release", 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n', 0),
+        ("grep x /nope", "", 2),
+        ("grep '(x+)+$' /etc/hostname", "", 2),
+        ("docker --version", "Docker version 20.10.24, build 5d6db84\n", 0),
+        ("sudo -n docker system dial-stdio --help && echo yes", "yes\n", 0),
+        ("docker ps --format '{{.Label \"com.docker.stack.namespace\"}}' --filter name=mon_logs", "mon\n", 0),
+        ("docker ps --format '{{.Label \"nope\"}}x' --filter name=mon_logs", "x\n", 0),
+        ("docker info -f '{{.Swarm.LocalNodeState}}'", "active\n", 0),
+        ("docker info -f '{{.Swarm \"x\"}}'", "", 1),
+        ("journalctl -u docker -n 20 --no-pager", "Started Docker Application Container Engine.\n", 0),
+        ("journalctl", "", 1),
+        ("sudo -u postgres id", "", 1),
+        ("service docker status", "active\n", 0),
         ("systemctl is-active docker", "active\n", 0),
         ("command -v docker", "/usr/bin/docker\n", 0),
         ("command -v podman", "", 1),
@@ -175,6 +220,60 @@ async def test_a_swarm_folder_moved_aside_and_back(shell: HostShell) -> None:
     shell.world.stop_docker(shell.host)
     assert await run("rm -rf /var/lib/docker/swarm") == ""
     assert shell.host.swarm is None
+
+
+async def test_tar_of_a_swarm_folder(shell: HostShell, tmp_path: Path) -> None:
+    async def run(line: str, stdin: bytes = b"") -> tuple[str, int]:
+        result = await shell.run(line, stdin)
+        return result.out + result.err, result.code
+
+    swarm = shell.host.swarm
+    assert swarm is not None
+    node = swarm.node_id
+    shell.world.stop_docker(shell.host)
+    packed = await shell.run("tar -czf - -C /var/lib/docker swarm")
+    assert packed.code == 0
+    data = packed.out.encode("utf-8", "surrogateescape")
+    (tmp_path / "swarm.tgz").write_bytes(data)
+    real = subprocess.run(["tar", "-tzf", str(tmp_path / "swarm.tgz")], capture_output=True, text=True, check=True)
+    assert "swarm/certificates/swarm-node.key" in real.stdout.splitlines()
+    assert await run("tar -tzf -", data) == (real.stdout, 0)
+    assert await run("tar -cpf /root/swarm.tar --numeric-owner -C /var/lib/docker swarm && ls /root/swarm.tar") == (
+        "/root/swarm.tar\n",
+        0,
+    )
+    assert await run("rm -rf /var/lib/docker/swarm && test -e /var/lib/docker/swarm") == ("", 1)
+    assert shell.host.swarm is None
+    aside, code = await run("tar xf /root/swarm.tar -C /srv && cat /srv/swarm/state.json")
+    assert (code, shell.host.swarm) == (0, None)
+    placed, code = await run("tar xf /root/swarm.tar -C /var/lib/docker && cat /var/lib/docker/swarm/state.json")
+    assert (placed, code) == (aside, 0)
+    assert "10.0.1.12:2377" in placed
+    assert shell.host.swarm is not None
+    assert shell.host.swarm.node_id == node
+    shell.world.start_docker(shell.host)
+    shell.world.kernel.advance(60)
+    assert await run("docker info --format '{{.Swarm.LocalNodeState}}'") == ("active\n", 0)
+    assert "Device or resource busy" in (await run("tar -xf /root/swarm.tar -C /var/lib/docker"))[0]
+    assert "Device or resource busy" in (await run("tar -xzf - -C /var/lib/docker", data))[0]
+
+
+async def test_an_archive_of_elsewhere_is_refused(shell: HostShell, tmp_path: Path) -> None:
+    shell.world.stop_docker(shell.host)
+    for name in ("swarm/certificates/swarm-node.key", "swarm/state.json", "../swarm/x", "ok"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            member = tarfile.TarInfo(name)
+            member.size = 2
+            archive.addfile(member, io.BytesIO(b"hi"))
+        result = await shell.run("tar -xf - -C /var/lib/docker", buffer.getvalue())
+        assert (result.code, bool(result.err)) == ((0, False) if name == "ok" else (2, True)), (name, result)
+    assert (await shell.run("cat /var/lib/docker/ok")).out == "hi"
+    assert (await shell.run("tar -xf -", b"no archive at all" * 100)).code == 2
+    assert (await shell.run("tar -xzf - -C /nope", b"")).code == 2
+    assert (await shell.run("tar -cf /root/x.tar /nope")).code == 2
+    assert (await shell.run("tar -cf /root/x.tar")).code == 2
+    assert (await shell.run("tar --to-command=sh -xf -", b"")).code == 2
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ async def test_no_tcp_no_listening_no_sessions(demo: Demo) -> None:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_connection("127.0.0.1", 22)
         with pytest.raises(asyncssh.ChannelOpenError):
-            await connection.open_connection("10.0.1.11", 2377)
+            await connection.open_connection("example.com", 443)
         with pytest.raises(asyncssh.ChannelListenError):
             await connection.forward_remote_port("127.0.0.1", 0, "127.0.0.1", 22)
         done = await connection.run()

@@ -170,6 +170,84 @@ def test_the_rest(cli: Docker) -> None:
     assert "Swarm updated" in cli("swarm", "update", "--task-history-limit", "5")
 
 
+STACK = """\
+version: "3.8"
+services:
+  front:
+    image: nginx:1.25
+    networks: [inner]
+    ports: ["8099:80"]
+    deploy: {replicas: %d, placement: {constraints: [node.role==worker]}}
+    secrets: [token]
+    configs: [{source: page, target: /page}]
+    volumes: ["pages:/pages"]
+  back:
+    image: redis:7.2
+    networks: [inner]
+networks: {inner: {driver: overlay}}
+volumes: {pages: {}}
+secrets: {token: {file: ./token}}
+configs: {page: {file: ./page}}
+"""
+
+
+def test_stacks(cli: Docker, tmp_path: Path) -> None:
+    for name, text in (("token", "hush"), ("page", "hello"), ("stack.yml", STACK % 2)):
+        (tmp_path / name).write_text(text)
+    deploy = ("stack", "deploy", "--resolve-image", "never", "-c", str(tmp_path / "stack.yml"), "tried")
+    made = cli(*deploy)
+    for line in ("network tried_inner", "secret tried_token", "config tried_page", "service tried_front"):
+        assert f"Creating {line}" in made
+    replicas = ("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "tried")
+    until(lambda: sorted(cli(*replicas).splitlines()) == ["tried_back 1/1", "tried_front 2/2"])
+    assert "*:8099->80/tcp" in cli("stack", "services", "tried")
+    assert "tried_front.2" in cli("stack", "ps", "tried")
+    assert ["tried", "2"] in [line.split()[:2] for line in cli("stack", "ls").splitlines()]
+    for kind in ("secret", "config"):
+        refused = cli.run(kind, "rm", "tried_token" if kind == "secret" else "tried_page")
+        assert refused.returncode == 1
+        assert "is in use by the following service: tried_front" in refused.stderr
+    assert "is in use by" in cli.run("network", "rm", "tried_inner").stderr
+    (tmp_path / "stack.yml").write_text(STACK % 3)
+    assert "Updating service tried_front" in cli(*deploy)
+    until(lambda: "tried_front 3/3" in cli(*replicas))
+    assert "Removing service tried_front" in cli("stack", "rm", "tried")
+    assert "tried" not in cli("stack", "ls") + cli("network", "ls") + cli("secret", "ls") + cli("config", "ls")
+
+
+@pytest.mark.parametrize("kind", ["secret", "config"])
+def test_secrets_and_configs(cli: Docker, kind: str) -> None:
+    made = cli.run(kind, "create", "--label", "a=b", "tried", "-", stdin="hush hush")
+    assert made.returncode == 0, made.stderr
+    assert cli(kind, "ls", "-q", "--filter", "name=tried") == made.stdout
+    assert cli(kind, "inspect", "-f", "{{.Spec.Labels.a}}", "tried") == "b\n"
+    shown = cli(kind, "inspect", "tried") + cli(kind, "inspect", "--pretty", "tried")
+    assert ("hush hush" in shown) == (kind == "config"), "secrets are never shown"
+    assert "already exists" in cli.run(kind, "create", "tried", "-", stdin="x").stderr
+    assert cli(kind, "rm", "tried") == "tried\n"
+    assert cli.run(kind, "rm", "tried").returncode == 1
+
+
+def test_networks_and_volumes(cli: Docker) -> None:
+    cli("network", "create", "-d", "overlay", "--attachable", "--label", "a=b", "tried")
+    assert cli("network", "inspect", "-f", "{{.Scope}} {{.Attachable}}", "tried") == "swarm true\n"
+    assert "already exists" in cli.run("network", "create", "-d", "overlay", "tried").stderr
+    assert cli("network", "rm", "tried") == "tried\n"
+    assert "not found" in cli.run("network", "inspect", "tried").stderr.lower().replace("no such", "not found")
+    assert "pre-defined network" in cli.run("network", "rm", "bridge").stderr
+    assert cli("volume", "create", "--label", "a=b", "tried") == "tried\n"
+    assert cli("volume", "ls", "-q", "--filter", "label=a=b") == "tried\n"
+    assert cli("volume", "inspect", "-f", "{{.Mountpoint}}", "tried") == "/var/lib/docker/volumes/tried/_data\n"
+    assert cli("volume", "rm", "tried") == "tried\n"
+    assert "no such volume" in cli.run("volume", "rm", "tried").stderr.lower()
+
+
+def test_unlocking_over_the_api(cli: Docker) -> None:
+    refused = cli.run("swarm", "unlock", stdin="SWMKEY-1-nonsense\n")
+    assert refused.returncode == 1
+    assert "swarm is not locked" in refused.stderr
+
+
 def test_containers(cli: Docker, served: Served) -> None:
     name = cli("ps", "--filter", "name=mon_logs", "--format", "{{.Names}}").strip()
 

@@ -93,7 +93,25 @@ def unready(lab: Lab) -> list[str]:
                 wrong.append(f"{host.name} is no reachable manager")
         elif "ManagerStatus" in node or node["Spec"]["Role"] != "worker":
             wrong.append(f"{host.name} is a manager")
-    return wrong
+    if wrong:
+        return wrong
+    try:
+        return strangers(lab, {name: node["ID"] for name, node in by_name.items()})
+    except (LabError, OSError, http.client.HTTPException) as error:
+        return [str(error)]
+
+
+def strangers(lab: Lab, ids: dict[str, str]) -> list[str]:
+    """Hosts that left and made a Swarm of their own: the old one lists them as ready for some 15 s more.
+
+    Args:
+        ids: id of each host's node, by hostname, as the Swarm has it.
+    """
+    return [
+        f"{host.name} is in another Swarm"
+        for host in lab.hosts
+        if host.api("GET", "/info")["Swarm"]["NodeID"] != ids.get(host.name)
+    ]
 
 
 def remember(lab: Lab) -> Memory:
@@ -164,7 +182,10 @@ def _swarm(lab: Lab, memory: Memory) -> None:
         for thing in first.api("GET", f"/{kind}"):
             first.api("DELETE", f"/{kind}/{thing['ID']}")
     known = {host.name for host in lab.hosts}
-    for node in lab.nodes():
+    nodes = lab.nodes()
+    if elsewhere := strangers(lab, {node["Description"].get("Hostname"): node["ID"] for node in nodes}):
+        raise NewMachinesNeeded(elsewhere[0])
+    for node in nodes:
         name = node["Description"].get("Hostname")
         if name not in known:
             raise NewMachinesNeeded(f"{name} is no host of this lab")

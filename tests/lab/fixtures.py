@@ -1,12 +1,15 @@
 """The lab for pytest: `lab` and `lab26` (3 managers, 2 workers, a calm Swarm before each test), `make_lab`.
 
 Where the lab cannot run, its tests are left out with one line that says why; under CI, as root on Debian, they fail.
+Under pytest-xdist a lab stays with one worker: labs are dear to start, and few of them at once are what two cores bear.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,22 +20,69 @@ from tests.lab.why import lab_must_run, why_no_lab
 MakeLab = Callable[..., Lab]
 MARKS = ("lab", "lab26")
 FIXTURES = {"lab", "lab26", "lab_session", "lab26_session", "make_lab"}
+SERVICES = {"services", "stacks", "rebalance", "objects"}
+"""Files of tests/actions that act on what runs, not on nodes."""
 _left_out = pytest.StashKey[tuple[int, str]]()
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the lab's tests out where it cannot run; the summary has one line for all of them."""
-    ours = [
-        item
-        for item in items
-        if any(item.get_closest_marker(mark) for mark in MARKS) or FIXTURES & set(getattr(item, "fixturenames", ()))
-    ]
+    ours = [item for item in items if on_lab(item)]
     if ours and (reason := why_no_lab()) and not lab_must_run():
         config.stash[_left_out] = (len(ours), reason)
         config.hook.pytest_deselected(items=ours)
         left = set(ours)
         items[:] = [item for item in items if item not in left]
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_out"] = (len(ours), reason)
+
+
+def on_lab(item: pytest.Item) -> bool:
+    """Whether a test needs a lab."""
+    marked = any(item.get_closest_marker(mark) for mark in MARKS)
+    return marked or bool(FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+def group(items: list[pytest.Item]) -> None:
+    """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
+
+    Operations on nodes (tests/actions) have one lab, everything else another, and operations on services and the like
+    that of the worker that comes free first; what needs no lab goes by its file.
+    """
+    order = ["lab", "lab-actions"]
+    groups: dict[pytest.Item, str] = {}
+    for item in items:
+        if on_lab(item):
+            groups[item] = _lab_of(item.path)
+        else:
+            groups[item] = str(item.path)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
+
+
+def _lab_of(path: Path) -> str:
+    if "actions" not in path.parts:
+        return "lab"
+    return "lab-services" if path.stem.removeprefix("test_") in SERVICES else "lab-actions"
+
+
+class LeftOut:
+    """Brings what the workers of pytest-xdist left out to the process that tells it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker has ended; each of them collected the same tests."""
+        if "left_out" in getattr(node, "workeroutput", {}):
+            self._config.stash[_left_out] = tuple(node.workeroutput["left_out"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to the workers, if there are any."""
+    config.pluginmanager.register(LeftOut(config))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

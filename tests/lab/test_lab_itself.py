@@ -216,6 +216,9 @@ def test_reset_on_new_machines(lab: Lab) -> None:
     lab["mgr1"].docker("node", "promote", "wrk1")
     lab.reset()
     assert lab.reset_reason == "wrk1 is a manager"
+    lab["wrk2"].sh("docker swarm leave && docker swarm init --advertise-addr " + lab["wrk2"].address)
+    lab.reset()
+    assert lab.reset_reason == "wrk2 is in another Swarm"
     assert lab["wrk2"].docker("run", "--rm", "--network=none", "stand-in:1", "hello", "you").stdout == "hello you\n"
     assert len(lab.nodes()) == 5 and keys == [host.public_host_key for host in lab.hosts]
     assert lab["mgr2"].ssh("hostname").stdout.strip() == "mgr2"

@@ -156,6 +156,12 @@ def test_what_only_a_person_can_mend_is_not_tried_again() -> None:
             "is a worker",
             "Connect to a manager",
         ),
+        (  # 26.1, for a moment after a demotion
+            'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial unix '
+            '/var/run/docker/swarm/control.sock: connect: no such file or directory"',
+            "manager on this host is starting or stopping",
+            "journalctl",
+        ),
         ("swarm could not be unlocked: invalid key provided", "not the right one", "older key"),
         ("invalid key string", "no unlock key", ""),
         ("swarm is not locked", "not locked", ""),

@@ -214,14 +214,12 @@ class HttpConnection:
         await self._writer.drain()
         gone = asyncio.ensure_future(self._reader.read(1))
         pieces = stream.__aiter__()
+        piece: asyncio.Future[bytes | None] | None = None
         try:
             while True:
                 piece = asyncio.ensure_future(anext(pieces, None))
                 await asyncio.wait({piece, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if not piece.done():
-                    piece.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await piece
                     return
                 data = piece.result()
                 if data is None:
@@ -233,6 +231,10 @@ class HttpConnection:
                     await self._writer.drain()
         finally:
             gone.cancel()
+            if piece is not None and not piece.done():
+                # Also when this connection is cancelled: what still runs cannot be closed.
+                piece.cancel()
+                await asyncio.wait({piece})
             closer = getattr(stream, "aclose", None)
             if closer is not None:
                 await closer()

@@ -1,4 +1,4 @@
-"""/containers, /images and /volumes: what is on one host."""
+"""/containers and /images: what is on one host."""
 
 from __future__ import annotations
 
@@ -126,22 +126,6 @@ def images(host: Host) -> list[Json]:
     ]
 
 
-def volumes(host: Host) -> list[Json]:
-    """All volumes of a host."""
-    return [
-        {
-            "CreatedAt": stamp(int(volume["Created"])),
-            "Driver": "local",
-            "Labels": volume.get("Labels"),
-            "Mountpoint": f"/var/lib/docker/volumes/{name}/_data",
-            "Name": name,
-            "Options": None,
-            "Scope": "local",
-        }
-        for name, volume in sorted(host.volumes.items())
-    ]
-
-
 @route("GET", "/containers/json")
 async def list_containers(call: Call) -> Response:
     names = "ancestor before expose exited health id is-task isolation label name network publish since status volume"
@@ -256,23 +240,3 @@ async def inspect_image(call: Call) -> Response:
             return json_response({**image, "Os": "linux", "Architecture": "amd64", "Created": stamp(image["Created"])})
     full = name if ":" in name else f"{name}:latest"
     raise ApiError(404, f"no such image: {name}: No such image: {full}")
-
-
-@route("GET", "/volumes")
-async def list_volumes(call: Call) -> Response:
-    wanted = filters.parse(call.query.get("filters", ""), ("dangling", "name", "driver", "label"), malformed=400)
-    found = [
-        volume
-        for volume in volumes(call.host)
-        if not wanted.get("name") or any(text in volume["Name"] for text in wanted["name"])
-    ]
-    return json_response({"Volumes": found, "Warnings": None})
-
-
-@route("GET", "/volumes/{name}")
-async def inspect_volume(call: Call) -> Response:
-    name = call.args["name"]
-    for volume in volumes(call.host):
-        if volume["Name"] == name:
-            return json_response(volume)
-    raise ApiError(404, f"get {name}: no such volume")

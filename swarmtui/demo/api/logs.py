@@ -14,7 +14,7 @@ from swarmtui.demo.world.control import Control
 from swarmtui.demo.world.errors import ApiError
 from swarmtui.demo.world.find import find
 from swarmtui.demo.world.ids import stamp
-from swarmtui.demo.world.images import log_line
+from swarmtui.demo.world.images import log_line, spoken
 from swarmtui.demo.world.objects import Task
 
 EVERY = 7.0
@@ -28,6 +28,7 @@ async def service_logs(call: Call) -> Response:
     _check(call)
     control = await call.manager()
     service = find(control.cluster.services, call.args["id"], "service")
+    _bounds(call)
     return _answer(call, control, service_id=service.id)
 
 
@@ -35,12 +36,29 @@ async def service_logs(call: Call) -> Response:
 async def task_logs(call: Call) -> Response:
     _check(call)
     control = await call.manager()
-    return _answer(call, control, task_id=find_task(control, call.args["id"]).id)
+    task = find_task(control, call.args["id"])
+    _bounds(call)
+    return _answer(call, control, task_id=task.id)
 
 
 def _check(call: Call) -> None:
     if not (call.flag("stdout") or call.flag("stderr")):
         raise ApiError(500, "Bad parameters: you must choose at least one stream")
+
+
+def _bounds(call: Call) -> tuple[int | None, float]:
+    """How many lines of each task are wanted (None for all), and since when, in seconds since the epoch.
+
+    Raises:
+        ApiError: one of them is no number.
+    """
+    tail, since = call.query.get("tail") or "all", call.query.get("since") or "0"
+    if tail != "all" and not tail.isdigit():
+        raise ApiError(500, 'tail value must be a positive integer or "all"')
+    if not since.replace(".", "", 1).isdigit():
+        bad = since.partition(".")[0]
+        raise ApiError(500, f'could not parse since timestamp: strconv.ParseInt: parsing "{bad}": invalid syntax')
+    return (None if tail == "all" else int(tail)), float(since)
 
 
 def _answer(call: Call, control: Control, service_id: str = "", task_id: str = "") -> Response:
@@ -59,7 +77,11 @@ def task_lines(task: Task, now: float) -> list[tuple[float, str, str]]:
     if not task.started:
         return []
     end = task.when if task.over else now
-    image = str(task.spec["ContainerSpec"]["Image"])
+    container = task.spec["ContainerSpec"]
+    told = spoken([*(container.get("Command") or []), *(container.get("Args") or [])])
+    if told is not None:
+        return [(task.started + after, stream, text) for after, stream, text in told if task.started + after <= end]
+    image = str(container["Image"])
     offset = zlib.crc32(task.id.encode()) % 1000 / 2000
     count = int((end - task.started - offset) // EVERY) + 1
     result = []
@@ -72,16 +94,15 @@ def task_lines(task: Task, now: float) -> list[tuple[float, str, str]]:
 
 
 async def _lines(call: Call, control: Control, service_id: str, task_id: str) -> AsyncIterator[bytes]:
-    tail = call.query.get("tail", "all")
-    since = call.query.get("since", "")
-    begin = float(since) if since.replace(".", "", 1).isdigit() else 0.0
+    tail, begin = _bounds(call)
     seen: dict[str, float] = {}
     entries = []
     for task in _tasks(control, service_id, task_id):
         lines = [line for line in task_lines(task, call.world.kernel.now()) if line[0] >= begin]
         if lines:
             seen[task.id] = lines[-1][0]
-        entries += [(line, task) for line in (lines[-int(tail) :] if tail.isdigit() and int(tail) else lines)]
+        wanted = lines if tail is None else lines[max(len(lines) - tail, 0) :]
+        entries += [(line, task) for line in wanted]
     for line, task in sorted(entries, key=lambda entry: entry[0][0]):
         yield _frame(call, control, task, *line)
     if not call.flag("follow"):

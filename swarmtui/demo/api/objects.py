@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 
 from swarmtui.demo.api import filters
@@ -15,9 +16,27 @@ from swarmtui.demo.world.ids import stamp
 from swarmtui.demo.world.objects import Json
 from swarmtui.demo.world.resources import Blob
 
+_BASE64 = frozenset(string.ascii_letters + string.digits + "+/")
+_LOCAL_DRIVERS = ("bridge", "host", "macvlan", "ipvlan", "null")
+
 
 def _table(control: Control, kind: str) -> dict[str, Blob]:
     return control.cluster.secrets if kind == "secret" else control.cluster.configs
+
+
+def _check_data(spec: Json) -> None:
+    """Refuse data that is no base64.
+
+    Raises:
+        ApiError: 400, with the place of the first wrong character.
+    """
+    data = str(spec.get("Data") or "")
+    bare = data.rstrip("=")
+    wrong = next((at for at, char in enumerate(bare) if char not in _BASE64), None)
+    if wrong is None and (len(data) % 4 or len(data) - len(bare) > 2):
+        wrong = len(bare)
+    if wrong is not None:
+        raise ApiError(400, f"illegal base64 data at input byte {wrong}")
 
 
 def _register(kind: str) -> None:
@@ -48,6 +67,7 @@ def _register(kind: str) -> None:
     @endpoint("POST", "/create")
     async def create(call: Call) -> Response:
         spec = call.json()
+        _check_data(spec)
         control = await call.manager(write=True)
         return json_response({"ID": control.blobs.create(spec, secret=kind == "secret").id}, 201)
 
@@ -59,6 +79,7 @@ def _register(kind: str) -> None:
     @endpoint("POST", "/{id}/update")
     async def update(call: Call) -> Response:
         spec = call.json()
+        _check_data(spec)
         if not call.query.get("version", "").isdigit():
             raise ApiError(400, f"invalid {kind} version")
         control = await call.manager(write=True)
@@ -89,7 +110,7 @@ def local_network(network: Json) -> Json:
         "IPAM": {
             "Driver": "default",
             "Options": None,
-            "Config": [{"Subnet": network["Subnet"]}] if network.get("Subnet") else [],
+            "Config": [dict(network["Config"])] if network.get("Config") else [],
         },
         "Internal": False,
         "Attachable": False,
@@ -97,9 +118,23 @@ def local_network(network: Json) -> Json:
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": {},
-        "Options": {},
+        "Options": dict(network.get("Options") or {}),
         "Labels": {},
     }
+
+
+def _ingress_here(call: Call, network: Json) -> Json:
+    """The ingress network as a host of the Swarm itself sees it."""
+    sandbox = {
+        "Name": "ingress-endpoint",
+        "EndpointID": network["Id"][::-1].rjust(64, "0"),
+        "MacAddress": "02:42:0a:00:00:02",
+        "IPv4Address": "10.0.0.2/24",
+        "IPv6Address": "",
+    }
+    hosts = [h for h in call.world.hosts.values() if h.swarm is not None and h.running]
+    peers = [{"Name": h.engine_id.replace(":", "").lower()[:12], "IP": h.ip} for h in hosts]
+    return {**network, "Containers": {"ingress-sbox": sandbox}, "Labels": network["Labels"] or {}, "Peers": peers}
 
 
 async def _swarm_networks(call: Call) -> list[Json]:
@@ -148,13 +183,17 @@ async def _find_network(call: Call) -> Json:
 
 @route("GET", "/networks/{id}")
 async def inspect_network(call: Call) -> Response:
-    return json_response(await _find_network(call))
+    network = await _find_network(call)
+    return json_response(_ingress_here(call, network) if network["Ingress"] else network)
 
 
 @route("POST", "/networks/create")
 async def create_network(call: Call) -> Response:
     request = call.json()
-    if (request.get("Driver") or "bridge") == "overlay" or request.get("Scope") == "swarm":
+    driver = request.get("Driver") or "bridge"
+    if driver != "overlay" and driver not in _LOCAL_DRIVERS:
+        raise ApiError(404, f'plugin "{driver}" not found')
+    if driver == "overlay" or request.get("Scope") == "swarm":
         control = await call.manager(write=True)
         return json_response({"Id": control.networks.create(request).id, "Warning": ""}, 201)
     if any(network["Name"] == request.get("Name") for network in call.host.networks):

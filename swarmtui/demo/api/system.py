@@ -9,8 +9,9 @@ import msgspec
 
 from swarmtui.demo.api import filters
 from swarmtui.demo.api.http import Response, json_response
-from swarmtui.demo.api.local import containers, images, volumes
+from swarmtui.demo.api.local import containers, images
 from swarmtui.demo.api.router import API_VERSION, MIN_API_VERSION, Call, route
+from swarmtui.demo.api.volumes import volumes
 from swarmtui.demo.world import errors
 from swarmtui.demo.world.errors import ApiError
 from swarmtui.demo.world.host import Host

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from swarmtui.demo.hosts import files
 from swarmtui.demo.hosts.commands import COMMANDS, Context, command
 from swarmtui.demo.hosts.shell import Output
-from swarmtui.demo.world.world import DOCKER_START, DOCKER_STOP
 
 
 @command("true", ":")
@@ -182,76 +183,28 @@ async def sleep(context: Context) -> Output:
     return Output()
 
 
-@command("reboot")
-async def reboot(context: Context) -> Output:
-    context.world.kernel.after(0.2, lambda: context.world.reboot(context.host))
-    return Output()
-
-
-@command("service")
-async def service(context: Context) -> Output:
-    if len(context.args) != 2:
-        return Output(err="Usage: service < option > | --status-all | [ service_name [ command ] ]\n", code=1)
-    return await _unit(context, context.args[1], [context.args[0]])
-
-
-@command("systemctl")
-async def systemctl(context: Context) -> Output:
-    words = [word for word in context.args if not word.startswith("-")]
-    if words == ["reboot"]:
-        return await reboot(context)
-    if words[:1] == ["is-system-running"]:
-        return Output(out="running\n")
-    if len(words) < 2:
-        return Output(err="Too few arguments.\n", code=1)
-    return await _unit(context, words[0], words[1:])
-
-
-async def _unit(context: Context, verb: str, names: list[str]) -> Output:
-    host, world = context.host, context.world
-    units = {name.removesuffix(".service") for name in names}
-    for unit in units - {"docker", "docker.socket", "ssh", "sshd", "cron", "containerd"}:
-        return Output(err=f"Failed to {verb} {unit}.service: Unit {unit}.service not found.\n", code=5)
-    active = {
-        "docker": host.docker,
-        "docker.socket": host.socket,
-        "ssh": True,
-        "sshd": True,
-        "cron": True,
-        "containerd": True,
-    }
-    if verb in ("is-active", "status"):
-        ordered = [name.removesuffix(".service") for name in names]
-        states = ["active" if active[unit] else "inactive" for unit in ordered]
-        quiet = "-q" in context.args or "--quiet" in context.args
-        text = "" if quiet else "".join(f"{state}\n" for state in states)
-        return Output(out=text, code=0 if all(s == "active" for s in states) else 3)
-    if verb == "is-enabled":
-        return Output(out="enabled\n" * len(units))
-    if verb == "stop":
-        text = ""
-        if "docker" in units:
-            await world.kernel.sleep(DOCKER_STOP)
-            socket_too = "docker.socket" in units
-            world.stop_docker(host, socket=socket_too)
-            if host.socket and not socket_too:
-                text = "Warning: Stopping docker.service, but it can still be activated by:\n  docker.socket\n"
-        elif "docker.socket" in units:
-            host.socket = False
-            world.on_host_change(host)
-        return Output(err=text)
-    if verb in ("start", "restart", "reload-or-restart"):
-        if "docker" in units:
-            if verb != "start":
-                await world.kernel.sleep(DOCKER_STOP)
-                world.stop_docker(host, socket=False)
-            await world.kernel.sleep(DOCKER_START)
-            world.start_docker(host)
-            await world.until_answers(host)
-        elif "docker.socket" in units:
-            host.socket = True
-            world.on_host_change(host)
-        return Output()
-    if verb in ("enable", "disable", "daemon-reload", "reset-failed"):
-        return Output()
-    return Output(err=f"Unknown command verb {verb}.\n", code=1)
+@command("grep")
+async def grep(context: Context) -> Output:
+    """Only patterns in which nothing but `.`, `^` and `$` is special."""
+    letters = "".join(word.lstrip("-") for word in context.args if word.startswith("-"))
+    pattern, *paths = [word for word in context.args if not word.startswith("-")] or [""]
+    fixed = "F" in letters
+    if not pattern or not paths or set(letters) - set("cqivFEs") or (not fixed and set(pattern) & set("*[]\\+?(){}|")):
+        return Output(err="grep: this is not supported on a simulated host\n", code=2)
+    quoted = re.escape(pattern) if fixed else "".join(c if c in ".^$" else re.escape(c) for c in pattern)
+    wanted = re.compile(quoted, re.IGNORECASE if "i" in letters else 0)
+    result = Output(code=1)
+    for path in paths:
+        text = files.read(context.host, path)
+        if text is None:
+            result.err += "" if "s" in letters else f"grep: {path}: No such file or directory\n"
+            result.code = 2
+            continue
+        found = [line for line in text.splitlines() if (wanted.search(line) is None) == ("v" in letters)]
+        result.code = 0 if found and result.code != 2 else result.code
+        before = f"{path}:" if len(paths) > 1 else ""
+        if "c" in letters:
+            result.out += f"{before}{len(found)}\n"
+        elif "q" not in letters:
+            result.out += "".join(f"{before}{line}\n" for line in found)
+    return result

@@ -59,8 +59,11 @@ class HostShell:
     async def _one(self, words: list[str], env: dict[str, str], stdin: bytes) -> Output:
         name, args = words[0], words[1:]
         if name == "sudo":
-            args = [word for word in args if word not in ("-n", "--")]
-            name, args = (args[0], args[1:]) if args else ("true", [])
+            while args[:1] in (["-n"], ["--"]):
+                args = args[1:]
+            if not args or args[0].startswith("-"):
+                return Output(err="sudo: on a simulated host only `sudo [-n] COMMAND' is known\n", code=1)
+            name, args = args[0], args[1:]
         if name in ("sh", "bash", "/bin/sh") and len(args) >= 2 and args[0] in ("-c", "-ec", "-lc"):
             return await shell.execute(args[1], self._one, stdin)
         name = name.rpartition("/")[2] if name.startswith(("/bin/", "/usr/bin/", "/usr/sbin/")) else name
@@ -87,6 +90,10 @@ class HostShell:
         """Does this line read its standard input?"""
         words = self._words(line)
         starts = range(len(words))
+        if "tar" in words:
+            from swarmtui.demo.hosts.archives import reads_stdin
+
+            return reads_stdin(words[words.index("tar") + 1 :])
         return any(words[i : i + 3] == ["docker", "swarm", "unlock"] for i in starts) or (
             "run" in words and "restore" in words
         )
@@ -94,7 +101,7 @@ class HostShell:
 
 def _load() -> None:
     """Register all commands."""
-    for name in ("basics", "storage", "docker"):
+    for name in ("basics", "units", "storage", "archives", "docker"):
         importlib.import_module(f"swarmtui.demo.hosts.{name}")
 
 

@@ -6,6 +6,7 @@ import msgspec
 from cryptography import x509
 
 from swarmtui.demo.world.host import Host, LocalSwarm
+from swarmtui.demo.world.pki import Certificate
 
 SWARM = "/var/lib/docker/swarm"
 CERTIFICATES = f"{SWARM}/certificates"
@@ -16,7 +17,7 @@ _OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Li
 
 def listing(host: Host) -> set[str]:
     """The paths of all files of a host."""
-    found = {"/etc/hostname", "/etc/os-release", "/etc/machine-id", *host.files}
+    found = {"/etc/hostname", "/etc/os-release", "/etc/machine-id", "/proc/net/unix", *host.files}
     if host.swarm is not None:
         found |= _swarm_files(SWARM, host.swarm)
     for path, swarm in host.aside.items():
@@ -90,6 +91,10 @@ def read(host: Host, path: str) -> str | None:
     """The text of a file; None if there is none, or if it is not text."""
     if path in host.files:
         return host.files[path]
+    if path == "/proc/net/unix":
+        sockets = ["/run/systemd/private", *(["/run/docker.sock"] if host.docker or host.socket else [])]
+        lines = (f"0000000000000000: 00000002 00000000 00010000 0001 01 {n} {s}" for n, s in enumerate(sockets, 17001))
+        return "Num       RefCount Protocol Flags    Type St Inode Path\n" + "".join(f"{line}\n" for line in lines)
     if path == "/etc/hostname":
         return f"{host.name}\n"
     if path == "/etc/os-release":
@@ -102,15 +107,21 @@ def read(host: Host, path: str) -> str | None:
     return None if host.swarm is None else _swarm_file(host.swarm, path)
 
 
+def certificate(swarm: LocalSwarm) -> Certificate:
+    """The certificate of a node, made when somebody looks at it first."""
+    if swarm.certificate is None:
+        swarm.certificate = swarm.cluster.authority.issue(
+            swarm.node_id, swarm.role, swarm.cluster.id, swarm.cert_begin, swarm.cert_end
+        )
+    return swarm.certificate
+
+
 def _swarm_file(swarm: LocalSwarm, path: str) -> str | None:
     if path == f"{CERTIFICATES}/swarm-root-ca.crt":
         return swarm.cluster.authority.pem
     if path in (f"{CERTIFICATES}/swarm-node.crt", f"{CERTIFICATES}/swarm-node.key"):
-        if swarm.certificate is None:
-            swarm.certificate = swarm.cluster.authority.issue(
-                swarm.node_id, swarm.role, swarm.cluster.id, swarm.cert_begin, swarm.cert_end
-            )
-        return swarm.certificate.pem if path.endswith("crt") else swarm.certificate.key
+        own = certificate(swarm)
+        return own.pem if path.endswith("crt") else own.key
     if path == f"{SWARM}/state.json":
         remotes = [{"node_id": node, "addr": address} for node, address in swarm.remotes.items()]
         return msgspec.json.encode(remotes).decode()
@@ -132,15 +143,15 @@ def _swarm_file(swarm: LocalSwarm, path: str) -> str | None:
 
 def certificate_lines(pem: str) -> list[tuple[str, str]]:
     """What `openssl x509` prints of the first certificate, by option."""
-    certificate = x509.load_pem_x509_certificate(pem.encode())
+    found = x509.load_pem_x509_certificate(pem.encode())
     form = "%b %e %H:%M:%S %Y GMT"
-    subject = ", ".join(f"{_short(name)} = {name.value!s}" for name in certificate.subject)
-    issuer = ", ".join(f"{_short(name)} = {name.value!s}" for name in certificate.issuer)
+    subject = ", ".join(f"{_short(name)} = {name.value!s}" for name in found.subject)
+    issuer = ", ".join(f"{_short(name)} = {name.value!s}" for name in found.issuer)
     return [
         ("-subject", f"subject={subject}"),
         ("-issuer", f"issuer={issuer}"),
-        ("-startdate", f"notBefore={certificate.not_valid_before_utc.strftime(form)}"),
-        ("-enddate", f"notAfter={certificate.not_valid_after_utc.strftime(form)}"),
+        ("-startdate", f"notBefore={found.not_valid_before_utc.strftime(form)}"),
+        ("-enddate", f"notAfter={found.not_valid_after_utc.strftime(form)}"),
     ]
 
 

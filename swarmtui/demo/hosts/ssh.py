@@ -8,10 +8,11 @@ import socket
 from collections.abc import Awaitable
 from pathlib import Path
 
-import asyncssh
-
 from swarmtui.demo.api.server import EngineServer
+from swarmtui.demo.hosts import swarm_port
 from swarmtui.demo.hosts.commands import HostShell
+from swarmtui.demo.hosts.swarm_port import SwarmPort
+from swarmtui.demo.sshlib import asyncssh
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
 
@@ -45,6 +46,16 @@ class _Server(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
         return self._connection.forward_unix_connection(str(engine.path))  # type: ignore[return-value]
 
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> swarm_port.Handler | bool:
+        """Nothing is dialled for anybody: the Swarm ports of simulated managers answer in memory, else nobody does."""
+        owner = self._owner
+        if not owner.host.forwarding:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
+        swarm = swarm_port.listening(owner.world, owner.host, dest_host, dest_port)
+        return False if swarm is None else owner.swarm_port.serve(swarm)
+
 
 class HostServer:
     """The sshd of one host. It keeps its port while the host is off, and refuses connections then."""
@@ -62,6 +73,7 @@ class HostServer:
         self.engine = engine
         self.key = key
         self.shell = HostShell(world, host)
+        self.swarm_port = SwarmPort(engine.path.parent)
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self.port = 0
         self._running: set[asyncio.Task[None]] = set()

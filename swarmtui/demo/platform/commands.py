@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.world.host import Host
 
@@ -19,13 +21,17 @@ class Failed(Exception):
 
 @dataclass(slots=True)
 class Log:
-    """The log of one command, in the form it has without a terminal."""
+    """The log of one command, in the form it has without a terminal; with `json`, one object a line."""
 
     world: World
     lines: list[str] = field(default_factory=list)
+    json: bool = False
 
     def _line(self, level: str, text: str) -> None:
         when = datetime.fromtimestamp(self.world.kernel.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if self.json:
+            self.lines.append(msgspec.json.encode({"level": level, "msg": text, "time": when}).decode())
+            return
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         self.lines.append(f'time="{when}" level={level} msg="{escaped}"')
 

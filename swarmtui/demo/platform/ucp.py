@@ -114,6 +114,19 @@ class Ucp:
         )
         host.containers[container.id] = container
 
+    def stop_on(self, host: Host) -> None:
+        """Stop the components of one node."""
+        for container in host.containers.values():
+            if container.name in (*ON_WORKERS, *ON_MANAGERS) and container.state == "running":
+                container.state, container.finished, container.pid = "exited", self.world.kernel.now(), 0
+
+    def start_on(self, host: Host) -> None:
+        """Start the components of one node."""
+        for container in host.containers.values():
+            if container.name in (*ON_WORKERS, *ON_MANAGERS) and container.restart and container.state != "running":
+                container.state, container.started = "running", self.world.kernel.now()
+                container.pid = host.next_pid()
+
     def hosts(self) -> list[Host]:
         """The hosts of the Swarm that run."""
         found = (self.world.host_of(self.cluster, node_id) for node_id in self.cluster.nodes)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable
 
 from swarmtui.demo.hosts.shell import Output
+from swarmtui.demo.platform import archive
 from swarmtui.demo.platform.commands import Call, Failed, options
 from swarmtui.demo.platform.ucp import IMAGES, VERSION, Ucp, UcpError
 from swarmtui.demo.world import membership
@@ -40,6 +42,7 @@ async def run(call: Call) -> Output:
         call.log.lines.append(f"No help topic for '{name}'")
         return call.log.output(b"", 3)
     call.args = args
+    call.log.json = "--jsonlog" in args or "--jsonlog=true" in args
     try:
         return call.log.output(await command(call), 0)
     except (Failed, UcpError) as error:
@@ -211,6 +214,64 @@ async def _dump_certs(call: Call) -> bytes:
     return ucp.root.pem.encode() if given.get("ca") else (ucp.root.pem + certificate).encode()
 
 
+async def _stop(call: Call) -> bytes:
+    options(call.args, {}, _COMMON, call.env)
+    ucp = _installed(call)
+    call.log.info("Stopping all UCP components on this node")
+    await call.world.kernel.sleep(STEP)
+    ucp.stop_on(call.host)
+    call.world.on_platform_change()
+    call.world.journal.note("ucp.stop", f"UCP was stopped on {call.host.name}.")
+    return b""
+
+
+async def _restart(call: Call) -> bytes:
+    options(call.args, {}, _COMMON, call.env)
+    ucp = _installed(call)
+    call.log.info("Restarting all UCP components on this node")
+    ucp.stop_on(call.host)
+    call.world.on_platform_change()
+    await call.world.kernel.sleep(STEP)
+    ucp.start_on(call.host)
+    call.world.on_platform_change()
+    return b""
+
+
+async def _support(call: Call) -> bytes:
+    """A dump of this node; no secret is in it."""
+    options(call.args, {}, _COMMON, call.env)
+    ucp = _installed(call)
+    call.log.info("Gathering the support dump of this node")
+    await call.world.kernel.sleep(STEP)
+    here = sorted(f"{c.name} {c.image} {c.state}" for c in call.host.containers.values())
+    found = {
+        "./info/containers.txt": "\n".join(here).encode(),
+        "./info/ucp.txt": f"version {VERSION}\ninstance {ucp.instance}\n".encode(),
+        "./info/health.txt": f"{ucp.ill(call.host) or 'healthy'}\n".encode(),
+    }
+    return gzip.compress(archive.pack(found, call.world.kernel.now()), mtime=0)
+
+
+async def _example_config(call: Call) -> bytes:
+    options(call.args, {}, _COMMON, call.env)
+    return _EXAMPLE.encode()
+
+
+_EXAMPLE = """\
+[auth]
+  default_new_user_role = "restrictedcontrol"
+  backend = "managed"
+  [auth.sessions]
+    lifetime_minutes = 4320
+    renewal_threshold_minutes = 1440
+[scheduling_configuration]
+  enable_admin_ucp_scheduling = true
+[log_configuration]
+  protocol = "tcp"
+  host = ""
+  level = "INFO"
+"""
+
 _COMMANDS: dict[str, Callable[[Call], Awaitable[bytes]]] = {
     "install": _install,
     "id": _id,
@@ -219,4 +280,8 @@ _COMMANDS: dict[str, Callable[[Call], Awaitable[bytes]]] = {
     "uninstall-ucp": _uninstall,
     "images": _images,
     "dump-certs": _dump_certs,
+    "stop": _stop,
+    "restart": _restart,
+    "support": _support,
+    "example-config": _example_config,
 }

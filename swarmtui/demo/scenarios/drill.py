@@ -39,7 +39,7 @@ class Drill:
         self.world.kernel.after(_EVERY, self._look)
 
     def report(self) -> dict[str, Any]:
-        """How it went: solved or not, the time it took in real seconds, what is left, what was risky."""
+        """How it went: solved or not, the time it took in seconds, what is left, what was risky."""
         progress = self.progress() if self.scenario.goal else Progress(False)
         end = self.solved_at or self.world.kernel.now()
         entries = self.world.journal.entries[self._first :]
@@ -54,15 +54,3 @@ class Drill:
             "risky": list(dict.fromkeys([*risky, *self.scenario.risky(self.world)])),
             "happened": [{"after": round(e.when - self.begun, 1), "what": e.text} for e in entries],
         }
-
-
-def as_text(report: dict[str, Any]) -> str:
-    """A report for people; empty for a scenario without a goal."""
-    if not report["goal"]:
-        return ""
-    minutes, seconds = divmod(int(report["seconds"]), 60)
-    state = "solved" if report["solved"] else "not solved"
-    lines = [f"{report['scenario']}: {state} after {minutes} min {seconds} s", f"  goal: {report['goal']}"]
-    lines += [f"  left: {text}" for text in report["left"]]
-    lines += [f"  risky: {text}" for text in report["risky"]]
-    return "\n".join(lines) + "\n"

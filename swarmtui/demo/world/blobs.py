@@ -22,9 +22,12 @@ class Blobs:
         """
         kind = "secret" if secret else "config"
         specs.check_blob_name(str(spec.get("Name") or ""))
-        size = len(spec.get("Data") or "") * 3 // 4
-        if secret and not 0 < size < 512000:
-            raise errors.rpc("InvalidArgument", "secret data must be larger than 0 and less than 512000 bytes")
+        driver = (spec.get("Driver") or {}).get("Name")
+        if secret and driver:
+            raise errors.rpc("Unknown", f'plugin "{driver}" not found')
+        limit = 512000 if secret else 1024000
+        if not 0 < len(spec.get("Data") or "") * 3 // 4 < limit:
+            raise errors.rpc("InvalidArgument", f"{kind} data must be larger than 0 and less than {limit} bytes")
         table = self.cluster.secrets if secret else self.cluster.configs
         if any(item.name == spec["Name"] for item in table.values()):
             raise errors.rpc("AlreadyExists", f"{kind} {spec['Name']} already exists")

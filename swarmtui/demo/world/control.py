@@ -80,7 +80,8 @@ class Control:
             ApiError: in the engine's words.
         """
         self.networks.resolve(spec)
-        kept = specs.normalise(spec)
+        # A Spec without a name gets one before it is looked at, and so is taken for a renaming.
+        kept = specs.normalise({**spec, "Name": spec.get("Name") or specs.random_name(self.cluster.ids.random.choice)})
         if rollback not in ("", "none", "previous"):
             raise errors.ApiError(500, f"unrecognized rollback option {rollback}")
         specs.check(kept)

@@ -81,7 +81,7 @@ class LocalSwarm:
     superseded: bool = False
 
     def renew(self, now: float) -> None:
-        """Get a new certificate, valid for as long as the Swarm's Spec says."""
+        """Get a new certificate for the present role, valid for as long as the Swarm's Spec says."""
         validity = self.cluster.spec["CAConfig"].get("NodeCertExpiry", 0) / 1e9
         self.cert_begin, self.cert_end, self.certificate, self.stuck = now - 3600, now + validity, None, False
 

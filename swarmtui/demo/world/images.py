@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_SLEEP = re.compile(r"\bsleep\s+(\d{1,6})\b")
+_SLEEP = re.compile(r"\bsleep\s+(\d{1,8}(?:\.\d{1,3})?)\b")
 _EXIT = re.compile(r"\bexit\s+(\d{1,3})\b")
 
 
@@ -50,12 +50,12 @@ def behaviour(image: str, command: Sequence[str]) -> Behaviour:
     line = " ".join(command)
     lives: float | None = None
     code = 0
-    slept = _SLEEP.search(line)
+    slept = sum(float(text) for text in _SLEEP.findall(line))
     ended = _EXIT.search(line)
     if ended:
-        lives, code = float(slept.group(1)) if slept else 0.2, int(ended.group(1))
+        lives, code = slept or 0.2, int(ended.group(1))
     elif slept:
-        lives = float(slept.group(1))
+        lives = slept
     elif line in ("true", "false"):
         lives, code = 0.1, int(line == "false")
     if any(word in tag for word in ("broken", "crash")):
@@ -97,6 +97,29 @@ _DEFAULT = (
     'level=warn msg="upstream slow" upstream=search took=1840ms',
     'level=info msg="cache refreshed" entries=4096',
 )
+
+
+_ECHO = re.compile(r"^echo ([\w .,:=/-]+?)\s*(>&2)?$")
+
+
+def spoken(command: Sequence[str]) -> list[tuple[float, str, str]] | None:
+    """What a container says whose command tells it: seconds after its start, stream and text of each line.
+
+    Returns:
+        None where the command tells nothing: then `log_line` makes something up.
+    """
+    line = " ".join(command)
+    if not (_SLEEP.search(line) or _EXIT.search(line) or "echo " in line):
+        return None
+    script = command[-1] if len(command) == 3 and command[1] == "-c" else line
+    said = []
+    after = 0.0
+    for part in script.split(";"):
+        after += 0.001 + sum(float(text) for text in _SLEEP.findall(part))
+        match = _ECHO.match(part.strip())
+        if match:
+            said.append((after, "stderr" if match[2] else "stdout", match[1]))
+    return said
 
 
 def log_line(image: str, source: random.Random) -> tuple[str, str]:

@@ -10,6 +10,9 @@ from swarmtui.demo.world.find import find
 from swarmtui.demo.world.objects import Json, Service
 from swarmtui.demo.world.resources import Network
 
+ALLOCATION = 0.05
+"""Seconds until the leader has given a new network its addresses."""
+
 
 class Networks:
     """The networks of one cluster."""
@@ -25,11 +28,21 @@ class Networks:
         Raises:
             ApiError: in the engine's words.
         """
-        specs.check_name(str(request.get("Name") or ""))
+        if not str(request.get("Name") or "").strip():
+            raise errors.ApiError(500, f"invalid name: {request.get('Name') or ''}")
         if any(n.name == request["Name"] for n in self.cluster.networks.values()):
             raise errors.ApiError(409, f"network with name {request['Name']} already exists")
+        present = next((n for n in self.cluster.networks.values() if n.ingress), None)
         config = ((request.get("IPAM") or {}).get("Config") or [{}])[0]
         subnet = config.get("Subnet")
+        if subnet:
+            try:
+                ipaddress.ip_network(subnet, strict=False)
+            except ValueError:
+                raise errors.ApiError(500, f"Invalid subnet {subnet} : invalid CIDR address: {subnet}") from None
+        specs.check_name(request["Name"])
+        if request.get("Ingress") and present is not None:
+            raise errors.rpc("AlreadyExists", f"ingress network ({present.id}) is already present")
         if not subnet:
             subnet = f"10.0.{self._subnets}.0/24"
             self._subnets += 1
@@ -49,7 +62,13 @@ class Networks:
         )
         self.cluster.commit(network)
         self.cluster.announce(network, "create")
+        self.cluster.kernel.after(ALLOCATION, lambda: self._allocated(network))
         return network
+
+    def _allocated(self, network: Network) -> None:
+        """The leader has given a new network its addresses."""
+        if network.id in self.cluster.networks:
+            self.cluster.announce(network, "update")
 
     def remove(self, network: Network) -> None:
         """Remove a network that nothing uses.

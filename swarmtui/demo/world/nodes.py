@@ -157,6 +157,7 @@ class Nodes:
                 self.world.kernel.after(PROMOTION, lambda: self._change_role(node_id))
                 return
             host.swarm.role = "manager"
+            host.swarm.renew(self.world.kernel.now())
             host.swarm.key = self.cluster.unlock_key
             host.swarm.seen_leader = True
             self.cluster.change_node(node, role="manager")
@@ -168,6 +169,7 @@ class Nodes:
             self.cluster.change_node(node, role="worker")
             if host is not None and host.swarm is not None:
                 host.swarm.role = "worker"
+                host.swarm.renew(self.world.kernel.now())
                 host.swarm.key = ""
                 host.swarm.locked = False
         self.world.update_remotes(self.cluster)

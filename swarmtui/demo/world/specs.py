@@ -96,6 +96,9 @@ def _mode(mode: Json) -> Json:
     name, body = next(iter(given.items()))
     if name == "Replicated":
         replicas = body.get("Replicas")
+        if replicas is not None and int(replicas) < 0:
+            where = "Go struct field ReplicatedService.Mode.Replicated.Replicas of type uint64"
+            raise ApiError(400, f"json: cannot unmarshal number {replicas} into {where}")
         return {"Replicated": {"Replicas": 1 if replicas is None else int(replicas)}}
     if name == "ReplicatedJob":
         concurrent = body.get("MaxConcurrent")
@@ -160,10 +163,10 @@ def check(spec: Json) -> None:
         raise rpc("Unknown", str(error)) from None
     _check_references(template["ContainerSpec"])
     _check_container(template["ContainerSpec"])
-    if int(spec["Mode"].get("Replicated", {}).get("Replicas", 0)) < 0:
-        raise rpc("InvalidArgument", "Number of replicas must be non-negative")
     if spec["Mode"].keys() & {"ReplicatedJob", "GlobalJob"} and "UpdateConfig" in spec:
         raise rpc("InvalidArgument", "Jobs may not have an update config")
+    if int((spec.get("UpdateConfig") or {}).get("Delay") or 0) < 0:
+        raise rpc("InvalidArgument", "TaskSpec: update-delay cannot be negative")
     ratio = float((spec.get("UpdateConfig") or {}).get("MaxFailureRatio") or 0)
     if not 0 <= ratio <= 1:
         raise rpc("InvalidArgument", "TaskSpec: update-maxfailureratio cannot be less than 0 or bigger than 1")

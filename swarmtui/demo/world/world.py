@@ -25,6 +25,18 @@ SWARM_TIMEOUT = 20.0
 """How long a starting engine waits for its Swarm before it answers anything, in seconds."""
 REJOIN = (20.0, 60.0)
 """Bounds of the time until an old manager has joined a forced new cluster that lists it, in seconds."""
+LOCAL_NETWORKS: tuple[tuple[str, str, dict[str, str], dict[str, str]], ...] = (
+    ("bridge", "bridge", {"Subnet": "172.17.0.0/16"}, {"com.docker.network.bridge.name": "docker0"}),
+    (
+        "docker_gwbridge",
+        "bridge",
+        {"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"},
+        {"com.docker.network.bridge.name": "docker_gwbridge"},
+    ),
+    ("host", "host", {}, {}),
+    ("none", "null", {}, {}),
+)
+"""What every host that ever was in a Swarm has: name, driver, addresses and options."""
 BOOT = 3.0
 """Seconds from power to a host that answers."""
 
@@ -36,6 +48,9 @@ class World:
         seed: two worlds of one seed, treated alike, go the same way.
         speed: simulated seconds in one real one.
         start: the time it begins, in seconds since the epoch; now if not given.
+
+    Attributes:
+        archived: memberships that were packed into archives, by the digest of the node's key.
     """
 
     def __init__(self, seed: int = 1, speed: float = 1.0, start: float | None = None) -> None:
@@ -50,6 +65,7 @@ class World:
         self.ucp: Ucp | None = None
         self.dtr: Dtr | None = None
         self.secrets: dict[str, str] = {}
+        self.archived: dict[str, LocalSwarm] = {}
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
         self._groups: dict[str, int] = {}
@@ -60,8 +76,9 @@ class World:
         """A new machine, switched on, with Docker running and part of no Swarm."""
         now = self.kernel.now()
         host = Host(name=name, ip=ip, engine_id=self.ids.engine(), boot=now, docker_since=now, **more)
-        for label, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
-            host.networks.append({"Name": label, "Id": self.ids.container(), "Driver": driver, "Created": now})
+        for label, driver, config, options in LOCAL_NETWORKS:
+            made = {"Name": label, "Id": self.ids.container(), "Driver": driver, "Created": now}
+            host.networks.append({**made, "Config": config, "Options": options})
         self.hosts[name] = host
         self.agents[name] = Agent(self, host)
         return host
@@ -307,6 +324,20 @@ class World:
             host = self.hosts.get(member.host)
             if host is not None and control.raft.alive(member) and control.raft.leads_for(host):
                 host.events.publish(message)
+
+    def tell_local(self, host: Host, kind: str, action: str, name: str, attributes: dict[str, str]) -> None:
+        """Something about an object of one host happened: its event stream tells."""
+        now = self.kernel.now()
+        host.events.publish(
+            {
+                "Type": kind,
+                "Action": action,
+                "Actor": {"ID": name, "Attributes": attributes},
+                "scope": "local",
+                "time": int(now),
+                "timeNano": int(now * 1e9),
+            }
+        )
 
     # -- what is on a host
 

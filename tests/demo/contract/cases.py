@@ -6,13 +6,12 @@ that object.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
-from tests.demo.contract.platform import Client, filters
+from tests.demo.contract.case import Case, text_filter, wanted
+from tests.demo.contract.platform import Client
+from tests.demo.contract.views import views
 
 SLEEP = ["sleep", "1000000"]
 WEB = {
@@ -74,35 +73,8 @@ def _placed(*constraints: str) -> dict[str, Any]:
     return _service(TaskTemplate={"ContainerSpec": container, "Placement": {"Constraints": list(constraints)}})
 
 
-@dataclass(frozen=True)
-class Case:
-    """One question.
-
-    Attributes:
-        values: compare the answer's values as well, with ids and addresses masked.
-        wait: what must be true before it is asked.
-    """
-
-    name: str
-    method: str
-    path: str
-    body: Any = None
-    host: str = "mgr1"
-    raw: bytes | None = None
-    values: bool = False
-    wait: Callable[[Client], object] | None = None
-
-
 def _get(path: str, name: str = "", **more: Any) -> Case:
     return Case(name or f"GET {path}", "GET", path, **more)
-
-
-def _wanted(**wanted: list[str]) -> str:
-    return f"filters={filters(**wanted)}"
-
-
-def _text(value: str) -> str:
-    return f"filters={quote(value)}"
 
 
 def before() -> Iterator[Case]:
@@ -149,7 +121,7 @@ def nodes() -> Iterator[Case]:
     good = path + "{version:node:wrk1}"
     yield Case("node update", "POST", good, {**spec, "Labels": {"zone": "a"}}, values=True)
     yield _get("/nodes/wrk1", "node after the update")
-    for name, wanted in (
+    for name, wished in (
         ("role", {"role": ["manager"]}),
         ("name", {"name": ["wrk"]}),
         ("node.label", {"node_label": ["zone=a"]}),
@@ -160,11 +132,11 @@ def nodes() -> Iterator[Case]:
         ("role that is none", {"role": ["zz"]}),
         ("membership that is none", {"membership": ["zz"]}),
     ):
-        yield _get(f"/nodes?{_wanted(**wanted)}", f"nodes by {name}")
-    yield _get(f"/nodes?{_text('zz')}", "nodes, filters no JSON", values=True)
-    yield _get(f"/nodes?{_text('[]')}", "nodes, filters a list")
-    yield _get("/nodes?" + _text('{"role":"manager"}'), "nodes, filter a string", values=True)
-    yield _get("/nodes?" + _text('{"role":{"worker":true}}'), "nodes, filter a map")
+        yield _get(f"/nodes?{wanted(**wished)}", f"nodes by {name}")
+    yield _get(f"/nodes?{text_filter('zz')}", "nodes, filters no JSON", values=True)
+    yield _get(f"/nodes?{text_filter('[]')}", "nodes, filters a list")
+    yield _get("/nodes?" + text_filter('{"role":"manager"}'), "nodes, filter a string", values=True)
+    yield _get("/nodes?" + text_filter('{"role":{"worker":true}}'), "nodes, filter a map")
     yield Case("node rm: up", "DELETE", "/nodes/{node:wrk1}", values=True)
     yield Case("node rm: manager", "DELETE", "/nodes/{node:mgr2}", values=True)
     yield Case("node rm: manager by force", "DELETE", "/nodes/{node:mgr2}?force=1", values=True)
@@ -192,35 +164,35 @@ def services() -> Iterator[Case]:
     yield _get("/services", wait=_tasks_settled)
     for name in ("web", "agent", "nowhere", "missing", "bare"):
         yield _get(f"/services/{name}")
-        yield _get(f"/tasks?{_wanted(service=[name])}", f"tasks of {name}")
+        yield _get(f"/tasks?{wanted(service=[name])}", f"tasks of {name}")
     yield _get("/services?status=true")
     yield _get("/v1.40/services?status=true")
     yield _get("/services/web?insertDefaults=true")
     yield _get("/services/bare?insertDefaults=true")
-    for name, wanted in (
+    for name, wished in (
         ("name", {"name": ["we"]}),
         ("mode", {"mode": ["global"]}),
         ("label", {"label": ["team=shop"]}),
         ("id", {"id": ["zzz"]}),
         ("unknown filter", {"zz": ["a"]}),
     ):
-        yield _get(f"/services?{_wanted(**wanted)}", f"services by {name}")
-    yield _get(f"/services?{_text('zz')}", "services, filters no JSON", values=True)
-    for name, wanted in (
+        yield _get(f"/services?{wanted(**wished)}", f"services by {name}")
+    yield _get(f"/services?{text_filter('zz')}", "services, filters no JSON", values=True)
+    for name, wished in (
         ("node", {"node": ["wrk1"], "service": ["agent"]}),
         ("desired state", {"desired-state": ["running"], "service": ["agent"]}),
         ("label", {"label": ["team=shop"]}),
         ("name", {"name": ["agent"], "desired-state": ["running"]}),
         ("nothing", {"id": ["zzz"]}),
     ):
-        yield _get(f"/tasks?{_wanted(**wanted)}", f"tasks by {name}")
-    for name, wanted in (
+        yield _get(f"/tasks?{wanted(**wished)}", f"tasks by {name}")
+    for name, wished in (
         ("state", {"state": ["running"]}),
         ("unknown service", {"service": ["nope"]}),
         ("unknown node", {"node": ["nope"]}),
         ("desired state that is none", {"desired-state": ["zz"]}),
     ):
-        yield _get(f"/tasks?{_wanted(**wanted)}", f"tasks by {name}", values=True)
+        yield _get(f"/tasks?{wanted(**wished)}", f"tasks by {name}", values=True)
     for path in ("/services/nope", "/tasks/nope", "/secrets/nope", "/configs/nope", "/networks/nope"):
         yield _get(path, values=True)
     yield from _refused_creations()
@@ -314,7 +286,7 @@ def rollout() -> Iterator[Case]:
     path = "/services/{service:web}/update?version={version:service:web}"
     yield Case("service update", "POST", path, changed, values=True)
     yield _get("/services/web", "service after the rollout", wait=_updated)
-    yield _get(f"/tasks?{_wanted(service=['web'])}", "tasks after the rollout")
+    yield _get(f"/tasks?{wanted(service=['web'])}", "tasks after the rollout")
 
 
 def _network_allocated(client: Client) -> object:
@@ -332,8 +304,8 @@ def objects() -> Iterator[Case]:
         yield Case(f"{kind} without a name", "POST", f"/{kind}s/create", {"Data": "eAo="}, values=True)
         yield _get(f"/{kind}s")
         yield _get(f"/{kind}s/{name}")
-        yield _get(f"/{kind}s?{_wanted(name=['s'])}", f"{kind}s by name")
-        yield _get(f"/{kind}s?{_wanted(zz=['s'])}", f"{kind}s by what is no filter", values=True)
+        yield _get(f"/{kind}s?{wanted(name=['s'])}", f"{kind}s by name")
+        yield _get(f"/{kind}s?{wanted(zz=['s'])}", f"{kind}s by what is no filter", values=True)
         update = f"/{kind}s/{{{kind}:s1}}/update"
         yield Case(f"{kind} update: no version", "POST", update, secret, values=True)
         yield Case(f"{kind} update: old version", "POST", f"{update}?version=1", secret, values=True)
@@ -343,9 +315,9 @@ def objects() -> Iterator[Case]:
     yield Case("create network", "POST", "/networks/create", network)
     yield Case("create network twice", "POST", "/networks/create", network, values=True)
     yield _get("/networks/shop_net", wait=_network_allocated)
-    yield _get(f"/networks?{_wanted(name=['shop_net'])}", "networks by name")
-    yield _get(f"/networks?{_wanted(scope=['swarm'])}", "networks of the Swarm")
-    yield _get(f"/networks?{_wanted(zz=['swarm'])}", "networks by what is no filter", values=True)
+    yield _get(f"/networks?{wanted(name=['shop_net'])}", "networks by name")
+    yield _get(f"/networks?{wanted(scope=['swarm'])}", "networks of the Swarm")
+    yield _get(f"/networks?{wanted(zz=['swarm'])}", "networks by what is no filter", values=True)
     yield Case("network rm", "DELETE", "/networks/{network:shop_net}", values=True)
     yield Case("network rm: unknown", "DELETE", "/networks/nope", values=True)
     for kind in ("secret", "config"):
@@ -363,7 +335,7 @@ def local() -> Iterator[Case]:
         yield _get(path, values=True)
     yield _get("/events?until=1", "events until long ago", values=True)
     yield _get("/events?until=zz", "events until nonsense")
-    yield _get(f"/events?until=1&{_text('zz')}", "events, filters no JSON", values=True)
+    yield _get(f"/events?until=1&{text_filter('zz')}", "events, filters no JSON", values=True)
 
 
 def swarm() -> Iterator[Case]:
@@ -383,19 +355,5 @@ def swarm() -> Iterator[Case]:
 
 def conversation() -> Iterator[Case]:
     """All of it, in order."""
-    for part in (before, nodes, services, rollout, objects, local, swarm):
+    for part in (before, nodes, services, rollout, objects, local, views, swarm):
         yield from part()
-
-
-_REFERENCE = re.compile(r"\{(version:)?(node|service|secret|config|network):([\w-]+)\}")
-
-
-def resolve(client: Client, path: str) -> str:
-    """Put ids and versions into a path."""
-
-    def look(match: re.Match[str]) -> str:
-        version, kind, name = match.groups()
-        found = client.node(name) if kind == "node" else client.get(f"/{kind}s/{name}")
-        return str(found["Version"]["Index"]) if version else str(found.get("ID") or found.get("Id"))
-
-    return _REFERENCE.sub(look, path)

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.demo.contract.cases import Case, conversation, resolve
+from tests.demo.contract.case import Case, resolve
+from tests.demo.contract.cases import conversation
 from tests.demo.contract.platform import Client, Platform, Real, Simulated
 from tests.demo.contract.shapes import mask, shape
 from tests.lab import Lab
@@ -31,12 +32,15 @@ def answer(client: Client, case: Case) -> dict[str, Any]:
     if case.wait is not None:
         case.wait(client)
     path = resolve(client, case.path)
-    found = client.ask(case.host, case.method, path, case.body, raw=case.raw)
+    body = case.body if case.make is None else case.make(client)
+    found = client.ask(case.host, case.method, path, body, raw=case.raw)
     result: dict[str, Any] = {
         "status": found.status,
         "headers": sorted(name for name in found.headers if name in HEADERS),
         "type": found.headers.get("content-type", ""),
     }
+    if case.read is not None and found.status < 400:
+        return {**result, "read": case.read(found.body)}
     text = found.body.decode()
     if case.values or found.status >= 400:
         result["text"] = mask(text).strip()

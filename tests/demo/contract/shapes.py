@@ -21,14 +21,17 @@ _MASKS = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
     (re.compile(r"\b10\.\d+\.\d+\.\d+\b"), "<address>"),
     (re.compile(r"SWMTKN-1-[0-9a-z]+-[0-9a-z]+"), "<token>"),
+    (re.compile(r"(?<=in use - )\[<hash>(, <hash>)*\]"), "[<hash>, …]"),
 )
+_USERS = re.compile(r"(?<=in use by the following services: )\w+(?:, \w+)*")
 
 
 def mask(text: str) -> str:
     """A text without what differs from Swarm to Swarm."""
     for pattern, stand_in in _MASKS:
         text = pattern.sub(stand_in, text)
-    return text
+    # In the order of their ids, which are random.
+    return _USERS.sub(lambda match: ", ".join(sorted(match[0].split(", "))), text)
 
 
 def shape(value: Any, name: str = "") -> Any:

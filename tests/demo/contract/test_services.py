@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.demo.contract.cases import SLEEP
-from tests.demo.contract.platform import Client, filters
+from tests.demo.contract.platform import Client, _Unix, filters
 
 
 @pytest.fixture(autouse=True)
@@ -208,10 +209,6 @@ def test_events_tell_of_services_and_nodes(client: Client) -> None:
     ready = threading.Event()
 
     def listen() -> None:
-        import http.client
-
-        from tests.demo.contract.platform import _Unix
-
         link = _Unix(client.platform.socket("mgr2"), 60)
         link.request("GET", f"/events?filters={filters(scope=['swarm'])}")
         response = link.getresponse()
@@ -247,3 +244,33 @@ def test_events_tell_of_services_and_nodes(client: Client) -> None:
     assert all(
         e["scope"] == "swarm" and set(e) == {"Type", "Action", "Actor", "scope", "time", "timeNano"} for e in seen
     )
+
+
+def test_logs_are_followed(client: Client) -> None:
+    body = spec("web", 1)
+    body["TaskTemplate"]["ContainerSpec"] |= {"Command": ["sh", "-c", "echo one; sleep 1000000"], "Args": []}
+    client.ok("POST", "/services/create", body)
+    client.running("web", 1)
+    link = _Unix(client.platform.socket("mgr2"), 60)
+    try:
+        link.request("GET", "/services/web/logs?stdout=1&stderr=1&follow=1&timestamps=1")
+        response = link.getresponse()
+        assert response.status == 200
+        lines = [_one_line(response)]
+        assert client.change_service("web", lambda s: s["TaskTemplate"].__setitem__("ForceUpdate", 1)).status == 200
+        lines.append(_one_line(response))
+        assert client.change_service("web", lambda s: s["TaskTemplate"].__setitem__("ForceUpdate", 2)).status == 200
+        lines.append(_one_line(response))
+    finally:
+        link.close()
+    assert [text for _, text in lines] == ["one"] * 3
+    times = [when for when, _ in lines]
+    assert times == sorted(set(times)), "each of another task, and none twice"
+    client.ok("DELETE", "/services/web")
+
+
+def _one_line(response: http.client.HTTPResponse) -> tuple[str, str]:
+    """The next line of a log in the engine's framing: time and text."""
+    head = response.read(8)
+    when, _, text = response.read(int.from_bytes(head[4:], "big")).decode().partition(" ")
+    return when, text.rstrip("\n")

@@ -189,20 +189,27 @@ def many(names: Sequence[str], done: Sequence[str], failures: Sequence[str]) -> 
 
 
 _FIELD = re.compile(r"^\.?([A-Za-z]\w*(?:\.[A-Za-z]\w*)*)$")
-_ACTION = re.compile(r"\{\{\s*(json\s+)?(\.(?:[A-Za-z]\w*(?:\.[A-Za-z]\w*)*)?)\s*\}\}")
+_ACTION = re.compile(r"\{\{\s*(json\s+)?(\.(?:[A-Za-z]\w*(?:\.[A-Za-z]\w*)*)?)(?:\s+\"([\w./-]+)\")?\s*\}\}")
 
 
 def template(text: str, value: Json) -> str:
-    """The simplest of Go's templates: fields and `json` of fields, nothing else.
+    """The simplest of Go's templates: fields, `json` of fields, and `.Label "key"` of rows that have labels.
 
     Raises:
         CliError: the template has more in it, or names a field that is not there.
     """
     if text in ("json", "{{json .}}"):
-        return msgspec.json.encode(value).decode()
+        shown = value
+        if isinstance(value, dict):
+            shown = {name: item for name, item in value.items() if not name.startswith("_")}
+        return msgspec.json.encode(shown).decode()
 
     def fill(match: re.Match[str]) -> str:
         found = value
+        if match[3] is not None:
+            if match[1] or match[2] != ".Label" or not isinstance(value.get("_labels"), dict):
+                raise CliError(f"template parsing error: {match[2]} takes no argument on a simulated host")
+            return str(value["_labels"].get(match[3], ""))
         for name in match[2].strip(".").split("."):
             if not name:
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from swarmtui.demo.hosts.docker.base import Cli, ago, options, parse_time, table, template, verb
+from swarmtui.demo.hosts.docker.base import Cli, Usage, ago, options, parse_time, table, template, verb
 from swarmtui.demo.hosts.docker.nodes import filter_json
 from swarmtui.demo.hosts.shell import Output
 
@@ -69,6 +69,14 @@ async def version(cli: Cli, words: list[str]) -> Output:
     )
 
 
+@verb("system dial-stdio")
+async def dial_stdio(cli: Cli, words: list[str]) -> Output:
+    """The SSH server connects it to the engine itself; only its help arrives here."""
+    if words in (["--help"], ["-h"]):
+        return Output(out="\nUsage:  docker system dial-stdio\n\nProxy the stdio stream to the daemon connection.\n")
+    raise Usage('"docker system dial-stdio" accepts no arguments.')
+
+
 @verb("ps", "container ls", "container ps")
 async def ps(cli: Cli, words: list[str]) -> Output:
     given = options(words, ("filter", "format", "last"), ("all", "quiet", "no-trunc"), "a=all q=quiet f=filter n=last")
@@ -90,6 +98,7 @@ async def ps(cli: Cli, words: list[str]) -> Output:
             "Ports": "",
             "Names": item["Names"][0].removeprefix("/"),
             "Labels": ",".join(f"{k}={v}" for k, v in item["Labels"].items()),
+            "_labels": item["Labels"],
         }
         for item in found
     ]
