@@ -142,6 +142,8 @@ OBJECT_ACTIONS = (
 
 ACTIONS: tuple[Action, ...] = (*NODE_ACTIONS, *SWARM_ACTIONS, *SERVICE_ACTIONS, *STACK_ACTIONS, *OBJECT_ACTIONS)
 
+# Those with priority are done before the next key is looked at: what is typed after ":" comes in one read with it over
+# a slow line, and must not be taken for keys of the table.
 LOOK: list[BindingType] = [
     Binding("question_mark", "help", "Keys", key_display="?", id="help", tooltip="The keys of this view"),
     Binding(
@@ -151,8 +153,9 @@ LOOK: list[BindingType] = [
         key_display="/",
         id="filter",
         tooltip="Regex, !, label=KEY[=VALUE], node=NAME, service=NAME, stack=NAME",
+        priority=True,
     ),
-    Binding("colon", "command", "View", key_display=":", id="command", tooltip="Go to a view by name"),
+    Binding("colon", "command", "View", key_display=":", id="command", tooltip="Go to a view by name", priority=True),
     Binding("d", "describe", "Describe", id="describe", tooltip="Everything known about the row"),
     Binding("t", "tasks", "Tasks", id="tasks", tooltip="Tasks of the node, service or stack"),
     Binding("l", "logs", "Logs", id="logs", tooltip="The log of the service or task"),

@@ -101,7 +101,7 @@ class MainScreen(Board):
         line.placeholder = placeholder
         line.suggester = SuggestFromList((*TITLES, *COMMANDS)) if kind == "command" else None
         line.add_class("asking")
-        line.focus()
+        self.set_focus(line)  # at once, and not when there is time: the next letter is for the line
 
     def _end_asking(self) -> None:
         self._asking = ""
@@ -205,6 +205,8 @@ class MainScreen(Board):
     # -- keys that look: the app knows how -------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("filter", "command") and isinstance(self.focused, Input):
+            return False  # these keys come before the widget in focus, and there they are letters
         return works_in(action, parameters, self._current)
 
     def action_elsewhere(self, key: str) -> None:

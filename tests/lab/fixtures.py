@@ -50,7 +50,7 @@ def group(items: list[pytest.Item]) -> None:
     Operations on nodes (tests/actions) have one lab, everything else another, and operations on services and the like
     that of the worker that comes free first; what needs no lab goes by its file.
     """
-    order = ["lab", "lab-actions"]
+    order = ["lab", "lab-actions", "", "lab-services"]
     groups: dict[pytest.Item, str] = {}
     for item in items:
         if on_lab(item):
@@ -58,7 +58,7 @@ def group(items: list[pytest.Item]) -> None:
         else:
             groups[item] = str(item.path)
         item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
+    items.sort(key=lambda item: order.index(groups[item] if groups[item] in order else ""))
 
 
 def _lab_of(path: Path) -> str:

@@ -12,6 +12,7 @@ import pytest
 from textual.app import App
 
 from swarmtui.cli.console import _consoles
+from swarmtui.config import state_dir
 from swarmtui.opening import find
 from swarmtui.session import Session
 from swarmtui.ui import app as console_module
@@ -92,7 +93,9 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Await
         monkeypatch.setattr(page_module, "ClustersApp", Page)
         known = here.config
         opening = find(target, known, bundles=tmp_path / "bundle") if target else None
-        code = await _consoles(opening, known, tmp_path, read_only=read_only)
+        code = await _consoles(
+            opening, known, tmp_path, journal=state_dir() / "journal", make=None, read_only=read_only
+        )
         assert not waiting
         return code
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from swarmtui import config
 from swarmtui.demo.serve import Demo
@@ -294,3 +295,19 @@ def test_every_key_that_changes_something_has_a_runbook_that_takes_what_it_asks_
 def test_keys_that_work_in_some_views_are_declared() -> None:
     assert set(ONLY) <= {getattr(binding, "action", "") for binding in LOOK}
     assert {name for names in ONLY.values() for name in names} <= set(TITLES)
+
+
+async def test_what_comes_in_one_read_with_the_key_is_for_the_line(tmp_path: Path) -> None:
+    """Over a slow line, or pasted: no letter behind `:` or `/` is taken for a key of the table."""
+
+    def at_once(keys: str) -> None:
+        for key in keys:
+            named = {":": "colon", "/": "slash", "\r": "enter"}.get(key, key)
+            console.app.post_message(events.Key(named, key))
+
+    async with opened(tmp_path) as (_, console):
+        await console.nodes()
+        at_once(":tasks\r")
+        await console.here().at("main").title("Tasks (")
+        at_once("/shop_d:/\r")
+        await console.here().at("main").title("filter: shop_d:/")
