@@ -94,6 +94,12 @@ class HostShell:
             from swarmtui.demo.hosts.archives import reads_stdin
 
             return reads_stdin(words[words.index("tar") + 1 :])
+        if "stack" in words:
+            from swarmtui.demo.hosts.docker import stack
+
+            at = words.index("stack")
+            if words[at + 1 : at + 2] in (["deploy"], ["up"]):
+                return stack.reads_stdin(words[at + 2 :])
         return any(words[i : i + 3] == ["docker", "swarm", "unlock"] for i in starts) or (
             "run" in words and "restore" in words
         )
