@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from swarmtui.errors import UsageError
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target, context_names, load_bundle, load_context, parse_target
 from swarmtui.model.swarm import Node
+
+NOTHING: Mapping[Target, tuple[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,21 @@ class Opening:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     ssh: SshSettings = field(default_factory=SshSettings)
 
-    def candidates(self, voters: Iterable[Node], last: Target | None) -> list[Target]:
-        """Whom to try: the named managers, then the others there are; the one just lost goes to the end."""
+    def candidates(
+        self, voters: Iterable[Node], last: Target | None, led_to: Mapping[Target, tuple[str, str]] = NOTHING
+    ) -> list[Target]:
+        """Whom to try: the named managers, then the others there are; the one just lost goes to the end.
+
+        Args:
+            led_to: id and address of the node that a target led to: as long as it has that address, it is not tried
+                under another name as well.
+        """
         found = list(self.targets)
         if any(isinstance(target, SshTarget) for target in found):
+            there = {led_to[target] for target in found if target in led_to}
             for node in voters:
+                if (node.id, node.address) in there:
+                    continue
                 target = node_target(self, node)
                 if target not in found:
                     found.append(target)

@@ -68,6 +68,7 @@ class Session:
         self._watch: Watch | None = None
         self._hosts = Hosts(self.host_label, opening.ssh)
         self._infos: dict[Manager, Info] = {}
+        self._led_to: dict[Target, tuple[str, str]] = {}
         self._moving_from = ""
         self._avoided: frozenset[str] = frozenset()
         self._left: asyncio.Future[None] | None = None
@@ -326,7 +327,7 @@ class Session:
         while True:
             self._infos.clear()
             voters = [n for n in self.snapshot.nodes.values() if n.is_voter and n.id != self._moving_from]
-            candidates = self.opening.candidates(voters, last)
+            candidates = self.opening.candidates(voters, last, self._led_to)
             manager = await first_usable(candidates, self._open, self._tried)
             if manager is not None:
                 last = manager.target
@@ -375,6 +376,7 @@ class Session:
             await manager.close()
             raise
         self._infos[manager] = info
+        self._led_to[target] = (info.swarm.node_id, info.swarm.node_addr)
         return manager, reserve
 
     async def _stay(self, manager: Manager) -> None:

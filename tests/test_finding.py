@@ -36,6 +36,18 @@ def test_nobody_is_tried_twice() -> None:
     ]
 
 
+def test_a_manager_known_by_another_name_is_not_tried_twice_unless_it_moved() -> None:
+    """Named by its `Host` entry, and by its address in the Swarm: one manager."""
+    opening = Opening("prod", (ONE, TWO))
+    three, four = voters("10.0.0.3", "10.0.0.4")
+    other = SshTarget("10.0.0.4", "op", 2222)
+    assert opening.candidates([three, four], None, {ONE: (three.id, "10.0.0.3")}) == [ONE, TWO, other]
+    moved = SshTarget("10.0.0.3", "op", 2222)
+    assert opening.candidates([three, four], None, {ONE: (three.id, "10.0.0.9")}) == [ONE, TWO, moved, other]
+    gone = SshTarget("mgr9", "op", 2222)
+    assert opening.candidates([three, four], None, {gone: (three.id, "10.0.0.3")}) == [ONE, TWO, moved, other]
+
+
 def test_without_ssh_only_what_was_named_can_be_tried() -> None:
     socket = SocketTarget("/var/run/docker.sock")
     assert Opening("here", (socket,)).candidates(voters("10.0.0.3"), None) == [socket]

@@ -97,6 +97,7 @@ class Board(Screen[None]):
         self._current = pane if pane in TITLES and pane not in NOT_YET else FIRST
         self._derived: tuple[Derived, bool] | None = None
         self._zoomed = False
+        self._going = False
         self._looks: dict[str, Look] = defaultdict(Look)
 
     def compose(self) -> ComposeResult:
@@ -202,21 +203,24 @@ class Board(Screen[None]):
             self.refresh_bindings()
 
     def _focus(self) -> None:
+        self._going = False
         table = self.table()
         if table is None:
             self.set_focus(None)
         elif table.is_attached:
             self.set_focus(table)
         else:
+            self._going = True
             self.call_after_refresh(self._focus)
 
     @on(Table.Highlighted)
     def _follow_focus(self, event: Table.Highlighted) -> None:
-        if event.table.has_focus and event.table.id is not None:
+        if event.table.has_focus and event.table.id is not None and not self._going:
             self._become(event.table.id)
 
     def on_descendant_focus(self) -> None:
-        if isinstance(self.focused, Table) and self.focused.id is not None:
+        # What is told late of the table one came from does not lead back to it.
+        if isinstance(self.focused, Table) and self.focused.id is not None and not self._going:
             self._become(self.focused.id)
 
     def action_next_pane(self) -> None:

@@ -83,7 +83,7 @@ async def test_marked_nodes_are_taken_together_also_those_the_filter_hides(
     async with console() as driver:
         await driver.nodes().live().press("slash").type("wrk").press("enter")
         await driver.nodes().contains(*WORKERS).lacks("mgr1").press("asterisk").sees("2 marked", "2 of 5, filter: wrk")
-        await driver.nodes().press("slash", *["backspace"] * 3).type("!mgr2 node=mgr").press("enter")
+        await driver.nodes().press("slash", *["backspace"] * 3).type("!mgr2 node=mgr*").press("enter")
         await driver.nodes().lacks("mgr2", *WORKERS).contains("mgr1", "mgr3").mark_is(2)
         await driver.nodes().select("mgr3").press("space").mark_is(3)
         await driver.nodes().press("D").dialog("Drain mgr3, wrk1, wrk2").confirm().until_done()
@@ -158,7 +158,10 @@ async def test_looking(lab: Lab, truth: Truth, console: Open) -> None:
         await driver.here().press("c").told("mgr1 is copied.")
         assert driver.app.clipboard == "mgr1"
         await driver.here().press("v").told("Nothing was run from this console yet.")
-        await driver.here().view("services").sees(web, "1/1").press("d").at("reading").sees('"Name": "web"').leave()
+        await (
+            driver.here().view("services").sees(web, "1/1").press("d").at("reading").sees("image alpine:latest").leave()
+        )
+        await driver.here().press("y").at("reading").sees('"ID":').leave()
         await driver.here().press("D").told("This key works on nodes.")
         await driver.here().press("colon").type("nowhere").press("enter").told('There is no view "nowhere".')
         await driver.nodes().select("wrk1").press("A").dialog("Activate").press("c").told("The commands are copied.")
