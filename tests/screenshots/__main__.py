@@ -53,6 +53,8 @@ def main() -> None:
     }
     asyncio.run(_draw("calm", NARROW, small))
     asyncio.run(_draw("calm", WIDE, {"console-160x48": [], "demote-160x48": ["down", "M"]}))
+    views = {"tasks-80x24": [*":tasks", "enter"], "log-80x24": ["l"]}
+    asyncio.run(_draw("busy", NARROW, views))
     asyncio.run(_draw("manager-down", WIDE, {"alarms-160x48": ["a"], "describe-160x48": ["escape", "d"]}))
 
 
