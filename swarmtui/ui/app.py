@@ -4,6 +4,7 @@ parts together."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import time
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """Snapshots and rows hold no cycles; collecting as often as Python does would stall keys for 7 ms at 1,000 nodes."""
+TOLD_SECONDS = 3.0
+"""How long what the first key needs waits for the first table; where nobody answers it is loaded all the same."""
 AGE_SECONDS = 5.0
 """How often ages are looked at while there is an age to show; while data is live nothing ticks."""
 TO_CLUSTERS = -1
@@ -83,6 +86,7 @@ class Console(Looking, Operations):
         self._derived_for: tuple[object, ...] = ()
         self._details: tuple[str, ...] = ()
         self._dirty = asyncio.Event()
+        self._told = asyncio.Event()
         self._ageing: Timer | None = None
         self._ageing_stale = False
         self._keys = dict(keys or {})
@@ -138,7 +142,9 @@ class Console(Looking, Operations):
         session.start()
         self._dirty.set()
         self._show()
-        # What the first key needs is loaded while nobody waits for it.
+        # What the first key needs is loaded while nobody waits for it: not beside the way to the first table.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), TOLD_SECONDS)
         await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
         await asyncio.to_thread(views.load_all)
         # What was imported stays for good: the cycle collector need not walk it while somebody types.
@@ -196,6 +202,7 @@ class Console(Looking, Operations):
                 self.derived = await asyncio.to_thread(self._deriver, snapshot, env, names)
                 self._derived_for = basis
                 self.main.show(self.derived, stale=self._stale())
+                self._told.set()
             self._dim()
             if isinstance(self.screen, ReadingScreen):
                 self.screen.renew()
