@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 
-from swarmtui.model.text import harmless
+from swarmtui.model.text import harmless, one_line
 
 GUTTER = 2
 """Cells in front of the first column: the mark and the sign of a recent change."""
@@ -30,6 +30,12 @@ class Cell(NamedTuple):
     text: str
     style: str = ""
     sort: Any = None
+
+
+def labels_cell(labels: Mapping[str, str] | None) -> Cell:
+    """Labels, by their names."""
+    shown = ", ".join(f"{key}={value}" if value else key for key, value in sorted((labels or {}).items()))
+    return Cell(one_line(shown) or "-", "dim")
 
 
 Row: TypeAlias = tuple[Cell, ...]

@@ -9,9 +9,9 @@ from swarmtui.model.objects import Network, Users, network_users
 from swarmtui.model.swarm import Service, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import age_of, moment
-from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
+from swarmtui.ui.cells import Cell, Column, Row, Rows, labels_cell, natural
 from swarmtui.ui.describe import Lines, fact_lines, gone
-from swarmtui.ui.panes.used import end_lines, facets_of, labels_cell, stack_cell, users_cell
+from swarmtui.ui.panes.used import end_lines, facets_of, stack_cell, users_cell
 from swarmtui.ui.views import NO_FACETS, Env, Facets, Kept, Once, View
 
 if TYPE_CHECKING:

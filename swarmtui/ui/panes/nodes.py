@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.text import one_line
-from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
+from swarmtui.ui.cells import Cell, Column, Row, Rows, labels_cell, natural
 from swarmtui.ui.describe import Lines, gone, node_lines
 from swarmtui.ui.views import NO_FACETS, Env, Facets, Kept, View, known
 
@@ -69,7 +69,6 @@ class NodeRows:
 def _row(node: Node, tasks: int | None, days: int | None, through: bool, stale: bool, zone_label: str) -> Row:
     name = one_line(node.name)
     resources = node.description.resources
-    labels = ", ".join(f"{key}={value}" if value else key for key, value in sorted(node.labels.items()))
     platform = node.description.platform
     manager, manager_style, rank = _manager(node)
     return (
@@ -88,7 +87,7 @@ def _row(node: Node, tasks: int | None, days: int | None, through: bool, stale: 
         Cell(f"{resources.nano_cpus / 1e9:g}", "", resources.nano_cpus),
         Cell(f"{resources.memory_bytes / 2**30:.1f}G", "", resources.memory_bytes),
         Cell(one_line(f"{platform.os}/{platform.architecture}")),
-        Cell(one_line(labels) or "-", "dim"),
+        labels_cell(node.labels),
         Cell(one_line(node.status.message) or "-", "dim"),
         Cell(one_line(node.id), "dim"),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from swarmtui.model.objects import stack_of
 from swarmtui.model.swarm import Service, Snapshot
 from swarmtui.model.text import one_line
-from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
+from swarmtui.ui.cells import Cell, Column, Row, Rows, labels_cell, natural
 from swarmtui.ui.describe import Lines, gone
 from swarmtui.ui.describe_service import service_lines
 from swarmtui.ui.views import NO_FACETS, Env, Facets, Kept, Once, View, known
@@ -73,7 +73,6 @@ def _row(service: Service, running: int, desired: int, counted: bool) -> Row:
     image = one_line(container.image).partition("@")[0] if container else "-"
     ports = service.spec.endpoint_spec.ports if service.spec.endpoint_spec else None
     shown = ", ".join(f"{p.published_port}->{p.target_port}/{p.protocol}" for p in ports or [] if p.published_port)
-    labels = ", ".join(f"{k}={v}" if v else k for k, v in sorted((service.spec.labels or {}).items()))
     short = running < desired and not service.is_job
     mode = ("global" if service.is_global else "replicated") + ("-job" if service.is_job else "")
     update = service.update_status
@@ -89,7 +88,7 @@ def _row(service: Service, running: int, desired: int, counted: bool) -> Row:
         _update(update.state if update is not None else ""),
         Cell(shown or "-", "dim"),
         Cell(one_line(stack_of(service.spec.labels)) or "-"),
-        Cell(one_line(labels) or "-", "dim"),
+        labels_cell(service.spec.labels),
         Cell(one_line(service.id), "dim"),
     )
 

@@ -23,11 +23,6 @@ def stack_cell(labels: Mapping[str, str] | None) -> Cell:
     return Cell(one_line(stack_of(labels)) or "-")
 
 
-def labels_cell(labels: Mapping[str, str] | None) -> Cell:
-    shown = ", ".join(f"{key}={value}" if value else key for key, value in sorted((labels or {}).items()))
-    return Cell(one_line(shown) or "-", "dim")
-
-
 def facets_of(labels: Mapping[str, str] | None, users: Sequence[Service]) -> Facets:
     names = tuple(name for service in users for name in (service.name, service.id))
     return Facets((), names, (stack_of(labels),), labels or {})
