@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Rich keeps with a style the sequence it was first written as, and styles are shared by all apps of a process: with two
+# kinds of terminal in one worker, one would see the other's colours. Before Textual is imported, which reads it once.
+os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 
 pytest_plugins = ["tests.lab.fixtures"]
 

@@ -65,6 +65,7 @@ class Platform(Protocol):
 
     def socket(self, host: str) -> Path: ...
     def address(self, host: str) -> str: ...
+    def docker_runs(self, host: str) -> bool: ...
     def stop_docker(self, host: str) -> None: ...
     def restart_docker(self, host: str) -> None: ...
     def start_docker(self, host: str) -> None: ...
@@ -178,6 +179,9 @@ class Real:
     def address(self, host: str) -> str:
         return self.lab[host].address
 
+    def docker_runs(self, host: str) -> bool:
+        return self.lab[host].docker_unit_active()
+
     def stop_docker(self, host: str) -> None:
         self.lab[host].stop_docker()
 
@@ -248,6 +252,9 @@ class Simulated:
 
     def address(self, host: str) -> str:
         return self.demo.world.hosts[host].ip
+
+    def docker_runs(self, host: str) -> bool:
+        return self.socket(host).exists()
 
     def stop_docker(self, host: str) -> None:
         self.call(lambda world: world.stop_docker(world.hosts[host]))

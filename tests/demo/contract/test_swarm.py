@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +40,16 @@ def update_swarm(client: Client, query: str = "", **change: Any) -> Any:
 def all_well(client: Client) -> bool:
     found = managers(client)
     return set(found) == set(MANAGERS) and sorted(found.values()) == ["Leader", "reachable", "reachable"]
+
+
+@pytest.fixture(autouse=True)
+def all_dockers_run(request: pytest.FixtureRequest, platform: Platform) -> Iterator[None]:
+    """A test that failed half-way does not take those after it along."""
+    yield
+    if "forced" not in request.node.name and "force_new" not in request.node.name:
+        for name in MANAGERS:
+            if not platform.docker_runs(name):
+                platform.start_docker(name)
 
 
 def test_rotating_tokens(client: Client) -> None:
@@ -118,7 +129,9 @@ def test_lost_quorum(client: Client, platform: Platform) -> None:
     took = (time.monotonic() - begun) * platform.speed
     assert answer.status == 500
     assert answer.message in (DEADLINE, NO_LEADER)
-    assert 15 < took < 45, "it hangs before it gives up"
+    # A real manager hangs, unless stopping the leader took so long that an election has already failed by now.
+    assert took < 45
+    assert platform.speed == 1 or took > 15, "the simulator's hangs before it gives up"
     client.until("it says so at once", lambda: client.ask(survivor, "GET", "/nodes").message == NO_LEADER, 90)
     begun = time.monotonic()
     for method, path, body in (
