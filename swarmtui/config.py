@@ -21,6 +21,18 @@ RESERVED = frozenset(
     ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal", "help", "version"]
 )  # subcommands: no cluster may be called so
 
+SECRET_KINDS = (
+    "unlock-key",
+    "ucp-password",
+    "dtr-password",
+    "backup-passphrase",
+    "ssh-passphrase",
+    "sudo-password",
+)
+"""What [clusters.NAME.secrets] may name: the vault's kinds."""
+
+_SOURCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|credential:[A-Za-z0-9_@-][A-Za-z0-9_.@-]*")
+
 
 class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One named cluster.
@@ -36,6 +48,8 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         production: the header shows the cluster in its own colour.
         ssh_config: an OpenSSH client configuration to use instead of ~/.ssh/config.
         known_hosts: a known_hosts file to use instead of ~/.ssh/known_hosts.
+        secrets: kind of secret → where it is read from ("env:NAME", "credential:NAME"), or a table of what it is about
+            → where. Never a secret itself.
     """
 
     managers: tuple[str, ...] = ()
@@ -48,6 +62,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     production: bool = False
     ssh_config: str = ""
     known_hosts: str = ""
+    secrets: dict[str, str | dict[str, str]] = msgspec.field(default_factory=dict)
 
 
 Theme: TypeAlias = Literal["dark", "light", "contrast"]
@@ -170,6 +185,7 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
             reason = reason[:1].lower() + reason[1:]
             raise _wrong(file, text, where, key, f'"{key}": {reason}', "Mend the value.") from error
     cluster = msgspec.convert(table, ClusterConfig)
+    _check_secrets(file, text, where, cluster.secrets)
     ways = [way for way in ("managers", "context", "bundle") if getattr(cluster, way)]
     if len(ways) != 1:
         said = " and ".join(ways) or "none of them"
@@ -182,6 +198,29 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
             "Keep one.",
         )
     return cluster
+
+
+def _check_secrets(
+    file: Path, text: str, cluster: tuple[str, ...], secrets: Mapping[str, str | Mapping[str, str]]
+) -> None:
+    """Raises UsageError for a kind that does not exist, or what is no source. Never tells the value: somebody may have
+    written the secret itself there."""
+    where = (*cluster, "secrets")
+    for kind, told in secrets.items():
+        if kind not in SECRET_KINDS:
+            known = f"Kinds: {', '.join(SECRET_KINDS)}."
+            raise _wrong(file, text, where, kind, f'"{one_line(kind)}" is no kind of secret', known)
+        lines = [((), kind, told)] if isinstance(told, str) else [((kind,), *line) for line in told.items()]
+        for table, key, source in lines:
+            if not _SOURCE.fullmatch(source):
+                raise _wrong(
+                    file,
+                    text,
+                    (*where, *table),
+                    key,
+                    "a secret is not written here, only where it is read from",
+                    'Write "env:NAME" for an environment variable, or "credential:NAME" for a systemd credential.',
+                )
 
 
 def wrong_name(name: str) -> tuple[str, str] | None:

@@ -168,3 +168,41 @@ def test_the_theme_is_dark_unless_another_one_is_wanted(file: Path) -> None:
     assert load(file).ui.theme == "dark"
     file.write_text('[ui]\ntheme = "contrast"\n')
     assert load(file).ui.theme == "contrast"
+
+
+def test_where_a_clusters_secrets_are_read_from(file: Path) -> None:
+    file.write_text(
+        PROD + '[clusters.prod.secrets]\nunlock-key = "env:PROD_KEY"\nucp-password = "credential:ucp.prod"\n'
+        '[clusters.prod.secrets.ssh-passphrase]\n"~/.ssh/id_ed25519" = "env:SSH_PASS"\n'
+    )
+    assert load(file).clusters["prod"].secrets == {
+        "unlock-key": "env:PROD_KEY",
+        "ucp-password": "credential:ucp.prod",
+        "ssh-passphrase": {"~/.ssh/id_ed25519": "env:SSH_PASS"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "place", "what"),
+    [
+        ('unlock-key = "SWMKEY-1-planted"', 4, "clusters.prod.secrets.unlock-key", "a secret is not written here"),
+        ('unlock-key = "env:"', 4, "clusters.prod.secrets.unlock-key", "a secret is not written here"),
+        ('unlock-key = "env:A B"', 4, "clusters.prod.secrets.unlock-key", "a secret is not written here"),
+        ('unlock-key = "credential:../planted"', 4, "clusters.prod.secrets.unlock-key", "a secret is not written here"),
+        ('\nunlock_key = "env:A"', 5, "clusters.prod.secrets.unlock_key", '"unlock_key" is no kind of secret'),
+        (
+            '[clusters.prod.secrets.sudo-password]\n"ops@mgr1" = "planted"',
+            5,
+            "clusters.prod.secrets.sudo-password.ops@mgr1",
+            "a secret is not written here",
+        ),
+        ("unlock-key = 5", 3, "clusters.prod.secrets", '"secrets": expected'),
+    ],
+)
+def test_a_secret_itself_is_not_taken_from_the_file_and_never_told_back(
+    file: Path, lines: str, line: int, place: str, what: str
+) -> None:
+    said = error(file, f"{PROD}[clusters.prod.secrets]\n{lines}\n")
+    assert f"{file}, line {line}, {place}: " in said
+    assert what in said
+    assert "planted" not in said

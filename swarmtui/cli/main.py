@@ -22,6 +22,8 @@ subcommands:
   run NAME [KEY=VALUE ...]   an operation without a screen; `run --list` names them all
   journal [RUN]              what was done
   clusters list|add|remove   the clusters that have a name; without TARGET the console shows them all
+  secrets list|set|remove|export
+                             the vault: unlock keys, passwords and passphrases in the OS keyring
 """
 
 
@@ -113,6 +115,12 @@ def _clusters(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _secrets(arguments: Sequence[str]) -> int:
+    from swarmtui.cli.secrets import main as run
+
+    return run(arguments)
+
+
 def _help(arguments: Sequence[str]) -> int:
     return _console(["--help"])
 
@@ -127,6 +135,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "journal": _journal,
     "clusters": _clusters,
+    "secrets": _secrets,
     "help": _help,
     "version": _version,
 }

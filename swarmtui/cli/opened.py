@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 from swarmtui.cli.ask import person
 from swarmtui.config import Config
 from swarmtui.errors import UsageError
-from swarmtui.opening import find
+from swarmtui.link.reasons import LinkError
+from swarmtui.opening import Opening, find
 from swarmtui.session import Session
 
 CONNECT_SECONDS = 300.0
@@ -19,8 +22,11 @@ CONNECT_SECONDS = 300.0
 
 
 @contextlib.asynccontextmanager
-async def opened(target: str, config: Config) -> AsyncIterator[Session]:
+async def opened(target: str, config: Config, *, live: bool = True) -> AsyncIterator[Session]:
     """Opens a cluster and waits until its nodes are read.
+
+    Args:
+        live: a manager must be found; without, every one was only tried.
 
     Raises:
         UsageError: the target means nothing, or two things.
@@ -29,9 +35,34 @@ async def opened(target: str, config: Config) -> AsyncIterator[Session]:
     with tempfile.TemporaryDirectory(prefix="swarmtui-") as folder:
         opening = find(target, config, bundles=Path(folder) / "bundle")
         async with Session(opening, person()).opened() as session:
-            await session.until_tried(CONNECT_SECONDS)
+            try:
+                await session.until_tried(CONNECT_SECONDS)
+            except LinkError:
+                if live:
+                    raise
             gc.enable()
             yield session
+
+
+@contextlib.asynccontextmanager
+async def not_begun(target: str | None, config: Config) -> AsyncIterator[Session]:
+    """A session that is only a way to hosts, for what works where no Swarm is yet. Says on stderr what it looks at.
+
+    Args:
+        target: a cluster whose settings (ssh, sudo, read-only) count, or None for the defaults. It is not connected to.
+
+    Raises:
+        UsageError: the target means nothing, or two things.
+    """
+    with tempfile.TemporaryDirectory(prefix="swarmtui-") as folder:
+        base = find(target, config, bundles=Path(folder) / "bundle") if target else Opening("")
+        session = Session(dataclasses.replace(base, targets=()), person())
+        session.tell_look = lambda line: print(f"look: {line}", file=sys.stderr, flush=True)
+        try:
+            gc.enable()
+            yield session
+        finally:
+            await session.close()
 
 
 def the_target(given: str | None, config: Config) -> str:

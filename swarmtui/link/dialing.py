@@ -27,7 +27,7 @@ from swarmtui.link.hostkeys import (
     known_as,
     look_up,
 )
-from swarmtui.link.person import PasswordPerson, Person
+from swarmtui.link.person import PasswordPerson, Person, RememberingPerson
 from swarmtui.link.quick import acknowledge_at_once
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.route import Route, route_to
@@ -289,6 +289,8 @@ class Dialer:
                     key = await asyncio.to_thread(asyncssh.read_private_key, path, passphrase)
                 except (ValueError, OSError):
                     continue
+                if isinstance(self._person, RememberingPerson):
+                    await self._person.passphrase_worked(str(path))
             if key is None:
                 return None, f"The passphrase given for {path} is wrong."
             memory.keys[str(path)] = key

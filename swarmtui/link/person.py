@@ -28,6 +28,55 @@ class PasswordPerson(Person, Protocol):
         ...
 
 
+@runtime_checkable
+class KeyPerson(Person, Protocol):
+    """A person who can be asked for the unlock key of a locked manager, where the vault has none that is right."""
+
+    async def unlock_key(self, about: str) -> str | None:
+        """The key; None to go without it.
+
+        Args:
+            about: which manager, and why the vault's keys do not do: "mgr1: the vault has no key for it".
+        """
+        ...
+
+
+@runtime_checkable
+class KeepingPerson(Person, Protocol):
+    """A person who can say whether what was typed may be kept."""
+
+    async def keep(self, what: str, where: str) -> bool:
+        """Whether to keep it.
+
+        Args:
+            what: what it is: "the passphrase of ~/.ssh/id_ed25519".
+            where: where it would be kept: "the OS keyring (Secret Service)".
+        """
+        ...
+
+
+@runtime_checkable
+class RememberingPerson(Person, Protocol):
+    """Somebody who wants to know which passphrase was right."""
+
+    async def passphrase_worked(self, key_file: str) -> None:
+        """The passphrase last given for that key opened it."""
+        ...
+
+
+@runtime_checkable
+class SudoPerson(Person, Protocol):
+    """Somebody who may know sudo passwords. Not asked by a question on the screen: looked up."""
+
+    async def sudo_password(self, user_at_host: str) -> str | None:
+        """The password that sudo wants of that login; None where it is not known."""
+        ...
+
+    def sudo_refused(self, user_at_host: str) -> None:
+        """That password was wrong, and must not be given again."""
+        ...
+
+
 class Nobody:
     """There is no person to ask: an unknown host key is refused, an encrypted key stays closed."""
 

@@ -16,6 +16,7 @@ from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.sockets import SocketFolder, sweep
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.stdio import StdioForward
+from swarmtui.link.sudo import Sudo
 from swarmtui.link.target import SshTarget
 from swarmtui.link.together import together
 from swarmtui.model.text import harmless, one_line
@@ -45,8 +46,9 @@ class SshHost:
         label: "user@host", with the port where it was given and is not 22.
     """
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, label: str, target: SshTarget) -> None:
+    def __init__(self, connection: asyncssh.SSHClientConnection, label: str, target: SshTarget, person: Person) -> None:
         self.label = label
+        self._sudo = Sudo(person, label)
         self.target = target
         self._connection = connection
         self._folder: SocketFolder | None = None
@@ -62,7 +64,7 @@ class SshHost:
             LinkError: there is no way in.
         """
         connection, label = await Dialer(settings, person).dial(target)
-        return cls(connection, label, target)
+        return cls(connection, label, target, person)
 
     @property
     def user(self) -> str:
@@ -79,7 +81,7 @@ class SshHost:
         return self._connection.is_closed()
 
     async def run(self, command: str, *, stdin: bytes | None = None, timeout: float) -> Completed:
-        """Runs a command in the user's login shell, without a terminal.
+        """Runs a command in the user's login shell, without a terminal. `sudo -n` gets the vault's password, if any.
 
         Args:
             stdin: what it gets on its standard input, and then the end of it; None: nothing at all.
@@ -88,13 +90,14 @@ class SshHost:
         Raises:
             LinkError: the connection was lost, or the time was up. The command may have done some or all of its work.
         """
+        command, first = await self._sudo.prepared(command)
         try:
             async with self._runs, asyncio.timeout(timeout):
                 process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
                     command, encoding=None, stdin=asyncssh.PIPE, request_pty=False
                 )
                 try:
-                    out, err = await self._talk(process, stdin)
+                    out, err = await self._talk(process, first + (stdin or b""))
                 finally:
                     process.close()
                 code = process.returncode
@@ -109,9 +112,9 @@ class SshHost:
             raise self._lost(error) from error
         if code is None:
             raise self._lost(None)
-        return Completed(code if code >= 0 else 128 - code, _text(out), _text(err))
+        return Completed(code if code >= 0 else 128 - code, _text(out), self._sudo.heard(_text(err)))
 
-    async def _talk(self, process: asyncssh.SSHClientProcess[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
+    async def _talk(self, process: asyncssh.SSHClientProcess[bytes], stdin: bytes) -> tuple[bytes, bytes]:
         async def feed() -> None:
             # A command may end, or close its input, before it has read everything.
             with contextlib.suppress(BrokenPipeError, ConnectionError):
@@ -158,7 +161,8 @@ class SshHost:
     async def forward_command(self, command: str) -> tuple[Path, StdioForward]:
         """Makes a local socket each of whose connections runs a command on the host and talks to its streams."""
         path = await self._new_socket()
-        forward = await StdioForward.start(self._connection, command, path)
+        command, first = await self._sudo.prepared(command)
+        forward = await StdioForward.start(self._connection, command, path, first)
         self._stdio.append(forward)
         return path, forward
 

@@ -25,18 +25,25 @@ class StdioForward:
         trouble: the last thing the remote command said on its standard error, one line; "" if it never did.
     """
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, command: str) -> None:
+    def __init__(self, connection: asyncssh.SSHClientConnection, command: str, first: bytes) -> None:
         self.trouble = ""
         self._connection = connection
         self._command = command
+        self._first = first
         self._slots = asyncio.Semaphore(SLOTS)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    async def start(cls, connection: asyncssh.SSHClientConnection, command: str, path: Path) -> StdioForward:
-        """Begins to listen on a path."""
-        forward = cls(connection, command)
+    async def start(
+        cls, connection: asyncssh.SSHClientConnection, command: str, path: Path, first: bytes = b""
+    ) -> StdioForward:
+        """Begins to listen on a path.
+
+        Args:
+            first: what the command reads before what comes from the local side.
+        """
+        forward = cls(connection, command, first)
         # In two steps: cancelled in the middle of one, it would leave its socket open.
         forward._server = await asyncio.start_unix_server(forward._serve, str(path), start_serving=False)
         try:
@@ -81,6 +88,8 @@ class StdioForward:
         self, process: asyncssh.SSHClientProcess[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         async def up() -> None:
+            if self._first:
+                process.stdin.write(self._first)
             while chunk := await reader.read(CHUNK):
                 process.stdin.write(chunk)
                 await process.stdin.drain()

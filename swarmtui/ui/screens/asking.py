@@ -12,6 +12,8 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from swarmtui.model.text import one_line
+
 if TYPE_CHECKING:
     from swarmtui.link.hostkeys import HostKeyQuestion
 
@@ -97,8 +99,21 @@ class UiPerson:
         )
         return answer is not None and answer.strip().lower() == "yes"
 
+    async def unlock_key(self, about: str) -> str | None:
+        return await self._ask(AskScreen(f"Unlock key for {one_line(about)} (it is not shown):", secret=True))
+
     async def passphrase(self, key_file: str) -> str | None:
         return await self._ask(AskScreen(f"Passphrase of {key_file}:", secret=True))
+
+    async def keep(self, what: str, where: str) -> bool:
+        """Only the word yes is a yes."""
+        answer = await self._ask(
+            AskScreen(
+                f'Keep {one_line(what)} in {where}, so that it is not asked for again? Type "yes" or "no".',
+                check=lambda text: "" if text.strip().lower() in ("yes", "no") else "Type yes or no.",
+            )
+        )
+        return answer is not None and answer.strip().lower() == "yes"
 
     async def password(self, user_at_host: str) -> str | None:
         return await self._ask(AskScreen(f"Password of {user_at_host}:", secret=True))
