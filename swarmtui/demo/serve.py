@@ -115,6 +115,7 @@ class Demo:
         self.ssh_config = write_client_files(self.folder, client, list(self._servers.values()))
         self.config = self.folder / "config.toml"
         managers = [f'"ssh://{host["name"]}"' for host in self.hosts if host["role"] == "manager"]
+        managers = managers or [f'"ssh://{next(iter(self.world.hosts))}"']
         self.config.write_text(
             "[clusters.simulated]\n"
             f"managers = [{', '.join(managers)}]\n"

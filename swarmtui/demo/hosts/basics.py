@@ -126,7 +126,7 @@ async def test(context: Context) -> Output:
 async def cat(context: Context) -> Output:
     result = Output()
     for path in context.args:
-        text = files.read(context.host, path)
+        text = files.read(context.host, path, context.world.kernel.now())
         if text is not None:
             result.out += text
         else:

@@ -54,6 +54,10 @@ class HostShell:
     async def run(self, line: str, stdin: bytes = b"") -> Output:
         """Run a line as sshd would hand it to the login shell."""
         self.history.append(line)
+        from swarmtui.demo.hosts import probing
+
+        if (knocked := await probing.knock(self.world, self.host, line)) is not None:
+            return knocked
         return await shell.execute(line, self._one, stdin)
 
     async def _one(self, words: list[str], env: dict[str, str], stdin: bytes) -> Output:
@@ -107,7 +111,7 @@ class HostShell:
 
 def _load() -> None:
     """Register all commands."""
-    for name in ("basics", "units", "storage", "archives", "docker"):
+    for name in ("basics", "probing", "units", "storage", "archives", "docker"):
         importlib.import_module(f"swarmtui.demo.hosts.{name}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import msgspec
 from cryptography import x509
 
@@ -12,12 +14,13 @@ SWARM = "/var/lib/docker/swarm"
 CERTIFICATES = f"{SWARM}/certificates"
 SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 FOLDERS = ("/", "/etc", "/root", "/tmp", "/var", "/var/lib", "/var/lib/docker", "/var/run", "/run", "/srv", "/home")
+_KERNEL = ("/proc/uptime", "/proc/sys/kernel/random/boot_id")
 _OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
 
 
 def listing(host: Host) -> set[str]:
     """The paths of all files of a host."""
-    found = {"/etc/hostname", "/etc/os-release", "/etc/machine-id", "/proc/net/unix", *host.files}
+    found = {"/etc/hostname", "/etc/os-release", "/etc/machine-id", "/proc/net/unix", *_KERNEL, *host.files}
     if host.swarm is not None:
         found |= _swarm_files(SWARM, host.swarm)
     for path, swarm in host.aside.items():
@@ -87,14 +90,22 @@ def move(host: Host, source: str, target: str) -> bool:
     return True
 
 
-def read(host: Host, path: str) -> str | None:
-    """The text of a file; None if there is none, or if it is not text."""
+def read(host: Host, path: str, now: float = 0.0) -> str | None:
+    """The text of a file; None if there is none, or if it is not text.
+
+    Args:
+        now: the time, for files that tell it.
+    """
     if path in host.files:
         return host.files[path]
     if path == "/proc/net/unix":
         sockets = ["/run/systemd/private", *(["/run/docker.sock"] if host.docker or host.socket else [])]
         lines = (f"0000000000000000: 00000002 00000000 00010000 0001 01 {n} {s}" for n, s in enumerate(sockets, 17001))
         return "Num       RefCount Protocol Flags    Type St Inode Path\n" + "".join(f"{line}\n" for line in lines)
+    if path == "/proc/uptime" and now:
+        return f"{now - host.boot:.2f} {now - host.boot:.2f}\n"
+    if path == "/proc/sys/kernel/random/boot_id":
+        return f"{uuid.uuid5(uuid.NAMESPACE_DNS, f'{host.name} {host.boot!r}')}\n"
     if path == "/etc/hostname":
         return f"{host.name}\n"
     if path == "/etc/os-release":

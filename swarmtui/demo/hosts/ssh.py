@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from swarmtui.demo.api.server import EngineServer
-from swarmtui.demo.hosts import swarm_port
+from swarmtui.demo.hosts import probing, swarm_port
 from swarmtui.demo.hosts.commands import HostShell
 from swarmtui.demo.hosts.swarm_port import SwarmPort
 from swarmtui.demo.sshlib import asyncssh
@@ -155,11 +155,32 @@ class HostServer:
         if self.shell.is_dial(process.command):
             await self._dial(process)
             return
+        listener = probing.listen(self.world, self.host, process.command)
+        if listener is not None:
+            await self._listen(process, listener)
+            return
         stdin = b"" if not self.shell.wants_input(process.command) else await _read_all(process.stdin)
         result = await self.shell.run(process.command, stdin)
         process.stdout.write(result.out.encode("utf-8", "surrogateescape"))
         process.stderr.write(result.err.encode("utf-8", "surrogateescape"))
         process.exit(result.code)
+
+    async def _listen(self, process: asyncssh.SSHServerProcess[bytes], listener: probing.Listener) -> None:
+        """A program that listens on ports until its input ends, and tells what it heard."""
+        process.stdout.write("".join(f"taken {port}\n" for port in listener.taken).encode() + b"ready\n")
+        ended = asyncio.Event()
+
+        async def watch() -> None:
+            await _read_all(process.stdin)
+            ended.set()
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            process.stdout.write((await probing.serve(listener, self.world, ended)).encode())
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        process.exit(0)
 
     async def _dial(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """`docker system dial-stdio`: the engine's socket over this session."""

@@ -9,6 +9,9 @@ from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import DOCKER_START, DOCKER_STOP
 
+USERSPACE = 2.0
+"""Seconds from the start of the kernel to that of systemd."""
+
 
 @command("reboot")
 async def reboot(context: Context) -> Output:
@@ -51,6 +54,12 @@ def _show(context: Context, names: list[str]) -> Output:
     if any(not word.startswith("--property=") and word != "--value" for word in options):
         return Output(err="systemctl: only --property=… and --value are known on a simulated host\n", code=1)
     blocks = []
+    if not names:
+        # systemd itself; the only one of its properties that anybody asks for.
+        if wanted != ["UserspaceTimestampMonotonic"] or "--value" in options:
+            return Output(err="systemctl: only UserspaceTimestampMonotonic is known of systemd here\n", code=1)
+        return Output(out=f"UserspaceTimestampMonotonic={int(USERSPACE * 1e6)}\n")
+    started = context.host.docker_since - context.host.boot
     for name in names:
         unit = name.removesuffix(".service")
         found, runs = unit in active, active.get(unit, False)
@@ -61,6 +70,7 @@ def _show(context: Context, names: list[str]) -> Output:
             "ActiveState": "active" if runs else "inactive",
             "SubState": working if runs else "dead",
             "UnitFileState": "enabled" if found else "",
+            "ActiveEnterTimestampMonotonic": str(int(max(started, USERSPACE) * 1e6)) if unit == "docker" else "0",
         }
         shown = {key: value for key, value in properties.items() if not wanted or key in wanted}
         blocks.append("".join(f"{v}\n" if "--value" in options else f"{k}={v}\n" for k, v in shown.items()))

@@ -100,6 +100,9 @@ class Host:
         aliases: further addresses of its network card.
         files: files beside the engine's own, by path; `folders` are empty ones.
         aside: Swarm folders that were moved away, by their present path.
+        blocked: ports that its firewall drops, as "udp 7946".
+        leased: is its address one of DHCP?
+        named: do the others know its name?
     """
 
     name: str
@@ -127,6 +130,9 @@ class Host:
     pids: int = 1200
     clock_offset: float = 0.0
     answers_from: float = 0.0
+    blocked: set[str] = field(default_factory=set)
+    leased: bool = False
+    named: bool = True
 
     @property
     def running(self) -> bool:

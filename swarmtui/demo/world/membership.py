@@ -114,6 +114,7 @@ async def join(world: World, host: Host, request: Json) -> None:
         remote is None
         or not remote.running
         or not world.connected(host.name, remote.name)
+        or "tcp 2377" in remote.blocked
         or remote.swarm is None
         or remote.swarm.role != "manager"
         or remote.swarm.locked

@@ -16,6 +16,7 @@ from swarmtui.demo.world.objects import Json, Node, Service, Task
 from swarmtui.demo.world.raft import COLD_START, Member, Raft
 
 if TYPE_CHECKING:
+    from swarmtui.demo.hosts.probing import Listener
     from swarmtui.demo.platform.dtr import Dtr
     from swarmtui.demo.platform.ucp import Ucp
 
@@ -50,6 +51,7 @@ class World:
         start: the time it begins, in seconds since the epoch; now if not given.
 
     Attributes:
+        listeners: what operators let listen on ports for a while.
         archived: memberships that were packed into archives, by the digest of the node's key.
     """
 
@@ -66,6 +68,7 @@ class World:
         self.dtr: Dtr | None = None
         self.secrets: dict[str, str] = {}
         self.archived: dict[str, LocalSwarm] = {}
+        self.listeners: list[Listener] = []
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
         self._groups: dict[str, int] = {}

@@ -229,7 +229,8 @@ def template(text: str, value: Json) -> str:
 
     if "{{" in _ACTION.sub("", text):
         raise CliError("template parsing error: only fields and `json' are supported on a simulated host")
-    return _ACTION.sub(fill, text).replace("\\t", "\t").replace("\\n", "\n")
+    # Only what the template itself says is an escape: a JSON value keeps its own.
+    return _ACTION.sub(fill, text.replace("\\t", "\t").replace("\\n", "\n"))
 
 
 def indented(value: Json) -> str:

@@ -1,0 +1,91 @@
+"""What the steps that build a Swarm have in common: the manager it grows from, and a host reached over SSH."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from swarmtui.errors import EngineError
+from swarmtui.link.target import SshTarget
+from swarmtui.model.swarm import Info, Node
+from swarmtui.runbooks.runbook import ConflictError, Facts, Shown, Step
+from swarmtui.runbooks.swarm.build_spec import HostSpec
+from swarmtui.runbooks.swarm.preflight import shown_on
+from swarmtui.session import SETTLE_SECONDS, Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seed:
+    """The manager from which the Swarm grows.
+
+    Attributes:
+        target: its SSH target, as text.
+        remote: "IP:PORT" that joining hosts dial.
+        cluster_id: the Swarm it is in already; "" where it is to make one.
+        sudo: whether docker on hosts needs `sudo -n`.
+        addresses: hostname → SSH target of all hosts, for when another manager has to take over.
+    """
+
+    target: str
+    name: str
+    remote: str
+    cluster_id: str = ""
+    sudo: bool = False
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ssh(self) -> SshTarget:
+        return HostSpec(self.target).target
+
+    def docker(self, command: str) -> Shown:
+        """A docker command on it."""
+        return shown_on(self.ssh, f"{'sudo -n ' if self.sudo else ''}docker {command}")
+
+    async def lead(self, session: Session) -> None:
+        """Makes sure that the session is live, and in the right Swarm. Raises LinkError or ConflictError."""
+        session.begin(self.ssh, self.addresses)
+        await session.until_live(SETTLE_SECONDS)
+        now = session.snapshot.cluster_id
+        if self.cluster_id and now != self.cluster_id:
+            raise ConflictError(
+                f"{self.name} is in Swarm {now[:12]} now, and the plan was made for {self.cluster_id[:12]}.",
+                "Find out who did that, then make a new plan.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildStep(Step):
+    """A step about one host.
+
+    Attributes:
+        target: its SSH target, as text; name: its hostname.
+    """
+
+    seed: Seed
+    target: str
+    name: str
+
+    @property
+    def ssh(self) -> SshTarget:
+        return HostSpec(self.target).target
+
+    async def info(self, session: Session) -> Info:
+        """What the host's own engine says. Raises LinkError or EngineError."""
+        return await (await session.engine_of(self.ssh)).info()
+
+    async def node(self, session: Session) -> Node | None:
+        """Its entry in the Swarm, by the id that its own engine has; None where there is none."""
+        node_id = (await self.info(session)).swarm.node_id
+        if not node_id:
+            return None
+        await self.seed.lead(session)
+        try:
+            return (await session.node(node_id))[0]
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def before(self, session: Session) -> Facts:
+        swarm = (await self.info(session)).swarm
+        return {"state": swarm.local_node_state, "node": swarm.node_id}
