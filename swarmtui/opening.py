@@ -28,7 +28,7 @@ class Opening:
     """
 
     name: str
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...] = ()
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     ssh: SshSettings = field(default_factory=SshSettings)
 

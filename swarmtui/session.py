@@ -2,12 +2,16 @@
 
 The session connects by itself, fails over to another manager by itself, and says so in `connection`. It never speaks to
 another Swarm than the one it first met: a manager with another cluster id is refused.
+
+Before `start` a session is no more than a way to hosts (`reach`, `engine_of`): that is all there is before a Swarm is
+built, and while no manager answers. `begin` names the manager to start with once there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,7 @@ from swarmtui.link.changes import Changes
 from swarmtui.link.decode import decode_one
 from swarmtui.link.heard import Heard
 from swarmtui.link.hosts import Hosts
+from swarmtui.link.locked import keep_looking
 from swarmtui.link.logs import Batch, LogQuery, follow
 from swarmtui.link.manager import Manager
 from swarmtui.link.memory import give_back_large_blocks
@@ -32,8 +37,11 @@ from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target
 from swarmtui.link.watch import Watch
 from swarmtui.model.objects import SwarmEvent, without_local
-from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, Info, Node, Snapshot
+from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, Info, KeyHolding, Node, Snapshot
 from swarmtui.opening import Opening, node_target
+from swarmtui.vault import Sources, Vault, shared
+from swarmtui.vault.holding import compare, keep_comparing
+from swarmtui.vault.person import VaultPerson
 
 if TYPE_CHECKING:
     from swarmtui.link.engine import Engine
@@ -55,13 +63,19 @@ class Session:
     Args:
         opening: which cluster, and how it is reached.
         person: who answers questions about host keys and passphrases.
+        vault: where secrets are kept; the program's own where none is given.
     """
 
-    def __init__(self, opening: Opening, person: Person) -> None:
+    def __init__(self, opening: Opening, person: Person, vault: Vault | None = None) -> None:
         self.opening = opening
         self.person = person
+        self._vault = vault
+        self._asked = VaultPerson(lambda: self.person, lambda: self.vault)
+        self._unasked = VaultPerson(Nobody, lambda: self.vault)
         self.snapshot = Snapshot()
         self.connection = Connection()
+        self.tell_look: Callable[[str], None] = lambda line: None
+        """Called with each command that only looks at a host ("HOST$ COMMAND"), before it runs."""
         self._settings: SshSettings = opening.ssh
         self._listeners: list[Callable[[], None]] = []
         self._manager: Manager | None = None
@@ -84,11 +98,36 @@ class Session:
     def name(self) -> str:
         return self.opening.name
 
+    @property
+    def vault(self) -> Vault:
+        """Where this cluster's secrets are kept, with what its configuration names outside."""
+        if self._vault is None:
+            self._vault = shared().with_sources(Sources.of(self.name, self.opening.cluster.secrets))
+        return self._vault
+
     def start(self) -> None:
         """Begins to connect, and keeps the snapshot fresh from then on."""
         if self._task is None:
             give_back_large_blocks()
             self._task = asyncio.create_task(self._run(), name=f"session {self.name}")
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was started; before that only hosts can be reached."""
+        return self._task is not None
+
+    def begin(self, through: SshTarget, addresses: Mapping[str, str]) -> None:
+        """Starts a session that named no manager, now that there is one.
+
+        Args:
+            through: the first manager to connect to; the others are found by themselves.
+            addresses: hostname → SSH target, where a node's own address may not be the one to use.
+        """
+        if self._task is None:
+            known = {**addresses, **self.opening.cluster.addresses}
+            cluster = replace(self.opening.cluster, addresses=known)
+            self.opening = dataclasses.replace(self.opening, targets=(through,), cluster=cluster)
+            self.start()
 
     async def close(self) -> None:
         """Ends every connection."""
@@ -124,12 +163,15 @@ class Session:
         return self.connection.phase is Phase.LIVE
 
     async def until_live(self, timeout: float) -> Snapshot:
-        """Waits until the nodes are read from a live connection.
+        """Waits until the nodes are read from a live connection; before `start`, until the lost hosts are back.
 
         Raises:
             LinkError: it did not get there in time; says what was tried.
             SwarmtuiError: nothing that waiting could mend.
         """
+        if not self.begun:
+            await self._hosts.until_back(self._asked, timeout)
+            return self.snapshot
         try:
             async with asyncio.timeout(timeout):
                 await self._changes.until(lambda: self.live and bool(self.snapshot.readings.get("nodes")))
@@ -287,7 +329,23 @@ class Session:
             manager = self._manager
             return manager.host if manager is not None and node.id == self.connection.node_id else None
 
-        return await self._hosts.open(node, self.person if ask else Nobody(), through)
+        return await self._hosts.open(node, self._asked if ask else self._unasked, through)
+
+    async def reach(self, target: SshTarget, *, ask: bool = True) -> SshHost:
+        """Opens (or finds open) an SSH connection to a host by its address, be it a node or not.
+
+        Raises:
+            LinkError: it cannot be reached.
+        """
+        return await self._hosts.reach(target, self._asked if ask else self._unasked)
+
+    async def engine_of(self, target: SshTarget) -> Engine:
+        """The engine of that host's own socket, be it in this Swarm, in none, or without a leader.
+
+        Raises:
+            LinkError: the host cannot be reached, or no engine answers there; says why.
+        """
+        return await self._hosts.engine(target, self._asked)
 
     def host_label(self, node: Node) -> SshTarget:
         """Where `host` would go for this node."""
@@ -359,7 +417,7 @@ class Session:
 
     async def _open(self, target: Target) -> tuple[Manager, LinkError | None]:
         """Connects to one manager and checks that it is one, of the right Swarm. Raises LinkError where it is not."""
-        manager = await Manager.open(target, self._settings, self.person)
+        manager = await Manager.open(target, self._settings, self._asked)
         try:
             info = await manager.info()
             reserve = fitness(
@@ -391,7 +449,10 @@ class Session:
                 if not left.done():
                     left.set_exception(trouble)
                 return
-            self.snapshot = replace(snapshot, certificates=self.snapshot.certificates)
+            kept = self.snapshot
+            self.snapshot = replace(
+                snapshot, certificates=kept.certificates, unlock_key=kept.unlock_key, locked=kept.locked
+            )
             node_id = snapshot.info.swarm.node_id
             if self.connection.phase is not Phase.LIVE or self.connection.node_id != node_id:
                 # The same host may be reached under another name: only another node is a move.
@@ -411,22 +472,23 @@ class Session:
             heard=self._heard,
             wanted=self._wanted,
         )
-        jobs = [
-            asyncio.ensure_future(watch.run()),
-            asyncio.ensure_future(self._lost(manager)),
-            asyncio.ensure_future(self._read_certificates(manager)),
-            left,
+        jobs = [asyncio.ensure_future(watch.run()), asyncio.ensure_future(self._lost(manager)), left]
+        beside = [
+            asyncio.ensure_future(work)
+            for work in (
+                self._read_certificates(manager),
+                keep_comparing(self.get, lambda: self.vault, lambda: self.snapshot, self._key_compared),
+                keep_looking(lambda: self.snapshot, self._engine_unasked, self._locked_found),
+            )
         ]
         try:
-            done, _ = await asyncio.wait(
-                [job for i, job in enumerate(jobs) if i != 2], return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
                 job.result()
         finally:
-            for job in jobs:
+            for job in (*jobs, *beside):
                 job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await asyncio.gather(*jobs, *beside, return_exceptions=True)
 
     def _lose(self, manager: Manager, error: LinkError) -> None:
         """From this moment on nobody takes the connection for live."""
@@ -454,6 +516,25 @@ class Session:
                 self._tell()
 
         await keep_reading(opener, lambda: self.snapshot.nodes.values(), found)
+
+    async def compare_key(self) -> None:
+        """Compares the cluster's unlock key with the vault's now, where autolock is on. Raises as `get` does."""
+        cluster = self.snapshot.info.swarm.cluster
+        if cluster is not None and cluster.spec.encryption_config.auto_lock_managers:
+            self._key_compared(await compare(self.get, self.vault, cluster.id))
+
+    async def _engine_unasked(self, node: Node) -> Engine:
+        return await self._hosts.engine(node_target(self.opening, node), self._unasked)
+
+    def _locked_found(self, locked: frozenset[str]) -> None:
+        self.snapshot = replace(self.snapshot, locked=locked)
+        self._tell()
+
+    def _key_compared(self, holding: KeyHolding) -> None:
+        before = self.snapshot.unlock_key
+        if before is None or replace(before, at=holding.at) != holding:
+            self.snapshot = replace(self.snapshot, unlock_key=holding)
+            self._tell()
 
     def _set(self, **changes: Any) -> None:
         connection = replace(self.connection, **changes)

@@ -6,16 +6,17 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from swarmtui import config
 from swarmtui.cli.main import Parser, with_config
-from swarmtui.cli.opened import opened, the_target
+from swarmtui.cli.opened import not_begun, opened, the_target
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
 from swarmtui.link.reasons import LinkError, Reason, standing
 from swarmtui.runbooks import params, registry, render
 from swarmtui.runbooks.journal import Journal, RunRecord, new_run_id
-from swarmtui.runbooks.runbook import Plan
+from swarmtui.runbooks.runbook import Plan, Runbook
 from swarmtui.runbooks.runner import Event, Outcome, Runner, State
 from swarmtui.session import Session
 
@@ -95,7 +96,7 @@ def _told(value: Any) -> str:
 
 async def _run(options: Any, known: config.Config, values: dict[str, Any], *, mode: str) -> int:
     runbook = registry.runbook(options.name)
-    async with opened(the_target(options.target, known), known) as session:
+    async with _session(runbook, options.target, known) as session:
         plan = await runbook.prepare(session, values)
         if mode == "script":
             print(render.script(plan), end="")
@@ -113,6 +114,13 @@ async def _run(options: Any, known: config.Config, values: dict[str, Any], *, mo
         if not options.yes:
             plan = await _confirm(session, plan, values)
         return await _execute(session, plan, new_run_id(plan.runbook), None, accepted, as_json=options.json)
+
+
+def _session(runbook: Runbook, target: str | None, known: config.Config) -> AbstractAsyncContextManager[Session]:
+    """The session that a runbook works with: of hosts only, or of a cluster, which must be named."""
+    if runbook.on_hosts:
+        return not_begun(target, known)
+    return opened(the_target(target, known), known, live=runbook.needs_manager)
 
 
 def _show(plan: Plan, *, as_json: bool) -> None:
@@ -169,14 +177,14 @@ async def _resume(options: Any, known: config.Config) -> int:
             f"{runbook.version}).",
             "Begin it anew: what is done already will be found done.",
         )
-    async with opened(options.target or record.target, known) as session:
-        if record.cluster_id and not session.snapshot.cluster_id:
+    async with _session(runbook, options.target or record.target, known) as session:
+        if runbook.needs_manager and record.cluster_id and not session.snapshot.cluster_id:
             # Without a leader a manager does not tell which Swarm it is of: on an unknown one nothing is gone on with.
             through = session.connection.through
             trouble = standing(session.snapshot.info, through) or LinkError(Reason.NO_LEADER, through)
             _tell_failure(trouble, record.id)
             return trouble.exit_code
-        if record.cluster_id and session.snapshot.cluster_id != record.cluster_id:
+        if record.cluster_id and session.snapshot.cluster_id not in (record.cluster_id, ""):
             raise UsageError(
                 f"Run {record.id} was on Swarm {record.cluster_id[:12]}; this is {session.snapshot.cluster_id[:12]}.",
                 "Name the right cluster with --target.",

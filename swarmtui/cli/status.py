@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from swarmtui import config
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened, the_target
+from swarmtui.errors import SwarmtuiError
 from swarmtui.model.health import Finding, Severity, findings
 from swarmtui.model.quorum import quorum
 from swarmtui.model.swarm import Snapshot
@@ -31,7 +33,10 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _status(target: str, known: config.Config, *, as_json: bool) -> int:
     async with opened(target, known) as session:
-        snapshot = await session.until_complete(5.0)
+        await session.until_complete(5.0)
+        with contextlib.suppress(SwarmtuiError):
+            await session.compare_key()
+        snapshot = session.snapshot
         found = findings(snapshot, now=time.time(), zone_label=session.opening.cluster.zone_label)
         unread = {name: reading.trouble for name, reading in snapshot.readings.items() if reading.trouble}
         worst = max((finding.severity for finding in found), default=Severity.ADVICE)

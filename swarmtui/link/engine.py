@@ -280,6 +280,11 @@ class Engine:
 
     # -- life ----------------------------------------------------------------------------------------------------
 
+    @property
+    def lost(self) -> bool:
+        """Whether a call or a stream has found the connection gone."""
+        return self._lost.is_set()
+
     async def wait_lost(self) -> None:
         """Returns once a call or a stream has found the connection gone."""
         await self._lost.wait()

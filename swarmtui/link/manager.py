@@ -64,28 +64,41 @@ class Manager:
         finally:
             engines = await importing
         try:
-            # The usual case first, and without a question: the other side is only looked at when it fails.
-            path = await host.forward_socket(SOCKET)
-            try:
-                engine = await engines.connect(f"unix://{path}", where=host.label, forwarded=True)
-                return cls(target, host.label, engine, host, "forward")
-            except LinkError as error:
-                if error.reason is not Reason.CONNECTION_LOST or host.closed:
-                    raise
-                from swarmtui.link.diagnosis import other_way
-
-                command = await other_way(host, settings)
-                path, stdio = await host.forward_command(command)
-                try:
-                    engine = await engines.connect(f"unix://{path}", where=host.label, calls=4, forwarded=True)
-                except LinkError as failed:
-                    raise LinkError(
-                        failed.reason, host.label, because=stdio.trouble or "the docker command there ended"
-                    ) from failed
-                return cls(target, host.label, engine, host, "dial-stdio")
+            return await cls._on(host, settings, engines)
         except BaseException:
             await host.close()
             raise
+
+    @classmethod
+    async def on(cls, host: SshHost, settings: SshSettings) -> Manager:
+        """Takes the engine of a host that we are logged in to; closing the result closes that login as well.
+
+        Raises:
+            LinkError: no engine answers there; says why.
+        """
+        return await cls._on(host, settings, await asyncio.to_thread(_engines))
+
+    @classmethod
+    async def _on(cls, host: SshHost, settings: SshSettings, engines: type[Engine]) -> Manager:
+        # The usual case first, and without a question: the other side is only looked at when it fails.
+        path = await host.forward_socket(SOCKET)
+        try:
+            engine = await engines.connect(f"unix://{path}", where=host.label, forwarded=True)
+            return cls(host.target, host.label, engine, host, "forward")
+        except LinkError as error:
+            if error.reason is not Reason.CONNECTION_LOST or host.closed:
+                raise
+            from swarmtui.link.diagnosis import other_way
+
+            command = await other_way(host, settings)
+            path, stdio = await host.forward_command(command)
+            try:
+                engine = await engines.connect(f"unix://{path}", where=host.label, calls=4, forwarded=True)
+            except LinkError as failed:
+                raise LinkError(
+                    failed.reason, host.label, because=stdio.trouble or "the docker command there ended"
+                ) from failed
+            return cls(host.target, host.label, engine, host, "dial-stdio")
 
     async def info(self) -> Info:
         """Reads `GET /info`. Raises EngineError or LinkError."""

@@ -57,11 +57,12 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
     nodes = list(snapshot.nodes.values())
     found = [
         *_raft(snapshot, quorum(nodes), nodes),
-        *_nodes(nodes),
+        *_nodes(nodes, snapshot.locked),
         *_duplicates(nodes),
         *_zones(nodes, zone_label),
         *_engines(nodes),
         *_certificates(snapshot, now),
+        *_unlock_key(snapshot),
         *_tasks(snapshot),
         *_workload(snapshot),
     ]
@@ -136,9 +137,18 @@ def _raft(snapshot: Snapshot, raft: Quorum, nodes: list[Node]) -> Iterator[Findi
         )
 
 
-def _nodes(nodes: list[Node]) -> Iterator[Finding]:
+def _nodes(nodes: list[Node], locked: frozenset[str]) -> Iterator[Finding]:
     for node in nodes:
-        if node.is_voter and not node.is_reachable:
+        if node.id in locked:
+            yield Finding(
+                "manager-locked",
+                Severity.CRITICAL,
+                node.name,
+                f"Manager {node.name} is locked: its Docker was restarted, and it counts as lost until it is unlocked.",
+                f"Unlock it: swarmtui run swarm.unlock node={node.name} (U in the console).",
+                node.id,
+            )
+        elif node.is_voter and not node.is_reachable:
             yield Finding(
                 "manager-unreachable",
                 Severity.CRITICAL,
@@ -250,6 +260,49 @@ def _certificates(snapshot: Snapshot, now: float) -> Iterator[Finding]:
             f"The certificate of {node.name} {when}.",
             "It renews itself while the node is up and reaches a manager: look at its clock and network.",
             node.id,
+        )
+
+
+TAKE_KEY = "Take it into the vault: swarmtui run swarm.autolock enable=true."
+
+
+def _unlock_key(snapshot: Snapshot) -> Iterator[Finding]:
+    """A lost unlock key is a lost cluster: engines have it only while an unlocked manager runs (swarm-dr.md §5)."""
+    holding = snapshot.unlock_key
+    if holding is None or holding.state == "off":
+        return
+    if holding.state == "missing":
+        yield Finding(
+            "unlock-key-missing",
+            Severity.WARNING,
+            "",
+            "Autolock is on, and the vault does not have the unlock key: once all managers have restarted, nobody can "
+            "unlock the Swarm from here.",
+            TAKE_KEY,
+        )
+    elif holding.state == "differs":
+        yield Finding(
+            "unlock-key-differs",
+            Severity.WARNING,
+            "",
+            "The vault's unlock key is not the cluster's: it was rotated by somebody else.",
+            TAKE_KEY,
+        )
+    elif holding.state == "unknown":
+        yield Finding(
+            "unlock-key-unknown",
+            Severity.WARNING,
+            "",
+            f"Autolock is on, and the vault cannot tell whether it has the unlock key: {holding.trouble}",
+            "Mend the vault, or keep the key elsewhere: docker swarm unlock-key.",
+        )
+    elif not holding.durable:
+        yield Finding(
+            "unlock-key-not-durable",
+            Severity.WARNING,
+            "",
+            f"The unlock key is kept in {holding.where}: it is lost with this program.",
+            "Keep it elsewhere as well (swarmtui secrets export), or use a keyring: swarmtui secrets list tells how.",
         )
 
 

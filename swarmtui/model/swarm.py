@@ -469,9 +469,34 @@ class CaConfig(ApiStruct, frozen=True):
     node_cert_expiry: int = 0
 
 
+class Orchestration(ApiStruct, frozen=True):
+    """task_history_retention_limit: how many tasks that came before are kept in each slot; None where not told."""
+
+    task_history_retention_limit: int | None = None
+
+
+class RaftConfig(ApiStruct, frozen=True):
+    """snapshot_interval: log entries between two snapshots; ticks: of a second."""
+
+    snapshot_interval: int = 0
+    keep_old_snapshots: int = 0
+    log_entries_for_slow_followers: int = 0
+    election_tick: int = 0
+    heartbeat_tick: int = 0
+
+
+class Dispatcher(ApiStruct, frozen=True):
+    """heartbeat_period: nanoseconds."""
+
+    heartbeat_period: int = 0
+
+
 class SwarmSpec(ApiStruct, frozen=True):
     name: str = ""
     labels: dict[str, str] | None = None
+    orchestration: Orchestration = Orchestration()
+    raft: RaftConfig = RaftConfig()
+    dispatcher: Dispatcher = Dispatcher()
     encryption_config: EncryptionConfig = EncryptionConfig()
     ca_config: CaConfig = CaConfig()
 
@@ -556,6 +581,27 @@ ON_DEMAND = ("networks", "secrets", "configs", "volumes")
 """What is only read while somebody wants it (`Session.want`)."""
 
 
+class KeyHolding(Struct, frozen=True):
+    """Whether the vault has the key that unlocks the managers. No key is in it.
+
+    Attributes:
+        state: held: the vault has the cluster's key; differs: it has keys of this cluster, but not this one; missing:
+            it has none; off: autolock is off; unknown: the vault cannot be read.
+        fingerprint: of the cluster's key, where it is held.
+        where: where the vault keeps keys, in plain words.
+        durable: whether the key outlives this program.
+        trouble: why it is unknown.
+        at: when it first was found so, seconds since the epoch; 0.0 where there was nothing to compare.
+    """
+
+    state: str = "unknown"
+    fingerprint: str = ""
+    where: str = ""
+    durable: bool = False
+    trouble: str = ""
+    at: float = 0.0
+
+
 class Snapshot(Struct, frozen=True):
     """All we know of a cluster at one moment. What could not be read keeps its last value; `readings` says how
     old it is.
@@ -568,6 +614,8 @@ class Snapshot(Struct, frozen=True):
         certificates: node id → time its certificate expires, seconds since the epoch, where known.
         networks: those of the Swarm, and the local ones of the engine in use.
         volumes: name → volume, on the engine in use only.
+        locked: ids of the managers that are locked, as far as their own engines could be asked.
+        unlock_key: whether the vault has the cluster's unlock key; None until somebody compared.
     """
 
     seq: int = 0
@@ -584,6 +632,8 @@ class Snapshot(Struct, frozen=True):
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     configs: Mapping[str, Config] = field(default_factory=dict)
     volumes: Mapping[str, Volume] = field(default_factory=dict)
+    unlock_key: KeyHolding | None = None
+    locked: frozenset[str] = frozenset()
 
     @property
     def complete(self) -> bool:

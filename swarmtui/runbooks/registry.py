@@ -7,6 +7,7 @@ import difflib
 from swarmtui.errors import UsageError
 from swarmtui.runbooks import networks, nodes, objects, rebalance, services, stacks, volumes
 from swarmtui.runbooks.runbook import Runbook
+from swarmtui.runbooks.swarm import autolock, build, ca, join, rejoin, replace, tokens, unlock
 
 RUNBOOKS: dict[str, Runbook] = {
     runbook.name: runbook
@@ -18,6 +19,8 @@ RUNBOOKS: dict[str, Runbook] = {
         nodes.Demote(),
         nodes.Remove(),
         nodes.Label(),
+        rejoin.Rejoin(),
+        replace.Replace(),
         services.Scale(),
         services.Update(),
         services.RollBack(),
@@ -33,6 +36,14 @@ RUNBOOKS: dict[str, Runbook] = {
         networks.Create(),
         networks.Remove(),
         volumes.Remove(),
+        build.Build(),
+        build.Init(),
+        join.Join(),
+        autolock.Autolock(),
+        autolock.RotateKey(),
+        unlock.Unlock(),
+        tokens.RotateTokens(),
+        ca.RotateCa(),
     )
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from swarmtui.model.impact import Impact, ServiceImpact
 from swarmtui.runbooks.journal import RunRecord
-from swarmtui.runbooks.runbook import Plan
+from swarmtui.runbooks.runbook import Plan, Shown
 
 JSON_SCHEMA = 1
 
@@ -83,12 +83,17 @@ def plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     for number, step in enumerate(plan.steps, 1):
         yield "plain", f"  {number}. {step.title} ({step.danger})"
         for shown in step.shown:
-            where = f"on {shown.host}" if shown.host else "on a manager"
-            yield "command", f"     {where}$ {shown.line}"
+            if shown.feed is not None:
+                yield "command", f"     {_where(shown.feed)}$ {shown.feed.line}   (goes to the input of the next line)"
+            yield "command", f"     {_where(shown)}$ {shown.line}"
     if undo := list(undo_lines(plan)):
         yield "heading", "To take it back"
         for line in undo:
             yield "command", f"     {line}"
+
+
+def _where(shown: Shown) -> str:
+    return f"on {shown.host}" if shown.host else "on a manager"
 
 
 def undo_lines(plan: Plan) -> Iterator[str]:
@@ -105,7 +110,9 @@ def script(plan: Plan) -> str:
     lines = [
         "#!/bin/sh",
         f"# {plan.title}. {plan.why}",
-        "# Run it where `docker` talks to a manager of this Swarm (DOCKER_HOST or a docker context).",
+        "# Run it where ssh reaches the hosts."
+        if plan.steps and all(shown.host or shown.feed for step in plan.steps for shown in step.shown)
+        else "# Run it where `docker` talks to a manager of this Swarm (DOCKER_HOST or a docker context).",
     ]
     lines += [f"# {style.upper()}: {line}" for style, line in plan_lines(plan) if style in ("bad", "warn")]
     lines += ["set -eu", ""]

@@ -46,21 +46,23 @@ class Shown:
         line: the command, in sh.
         host: SSH destination ("root@10.0.0.5") it runs on; "" for any manager's docker CLI.
         port: SSH port, None for the usual one.
+        feed: the command whose output it reads on its standard input: how a token gets to a host without being typed.
     """
 
     line: str
     host: str = ""
     port: int | None = None
+    feed: Shown | None = None
 
     @property
     def as_sh(self) -> str:
         """The command as it is typed on the operator's own machine."""
-        if not self.host:
-            return self.line
         # -- : an address comes from the cluster, and must never be taken for an option of ssh.
         port = f"-p {self.port} -- " if self.port else "-- "
         # -n: in a script that is piped into a shell, ssh would else read the rest of the script as its input.
-        return f"ssh -n {port}{shlex.quote(self.host)} {shlex.quote(self.line)}"
+        alone = "" if self.feed else "-n "
+        line = f"ssh {alone}{port}{shlex.quote(self.host)} {shlex.quote(self.line)}" if self.host else self.line
+        return f"{self.feed.as_sh} | {line}" if self.feed else line
 
 
 class Voice:
@@ -199,6 +201,10 @@ class Runbook(ABC):
     version: ClassVar[int] = 1
     summary: ClassVar[str]
     params: ClassVar[Sequence[Param]]
+    needs_manager: ClassVar[bool] = True
+    """Whether a manager of the Swarm must answer before it can be planned; without, its session may be in any state."""
+    on_hosts: ClassVar[bool] = False
+    """Whether it works where no Swarm is yet, or none answers: its session is not started for it (`Session.begin`)."""
 
     @abstractmethod
     async def survey(self, session: Session, params: Mapping[str, Any]) -> Facts:

@@ -7,7 +7,7 @@ import time
 from rich.text import Text
 from textual.widgets import Static
 
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.swarm import KeyHolding, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.derive import Derived
 
@@ -24,6 +24,14 @@ def coarse_age(seconds: float) -> str:
     if seconds < 172_800:
         return f"{int(seconds // 3600)} h"
     return f"{int(seconds // 86_400)} d"
+
+
+def key_words(holding: KeyHolding) -> tuple[str, str]:
+    """Who has the unlock key, in a word, and its style."""
+    if holding.state == "held":
+        return (", key kept", "green") if holding.durable else (", key only in memory", "yellow")
+    words = {"missing": ", KEY NOT KEPT", "differs": ", VAULT HAS ANOTHER KEY", "unknown": ", key not known"}
+    return words.get(holding.state, ""), "bold yellow"
 
 
 class Header(Static):
@@ -97,7 +105,12 @@ class Header(Static):
         second.append(f" · leader {one_line(derived.leader) or 'NONE'}")
         cluster = derived.snapshot.info.swarm.cluster
         if cluster is not None:
-            second.append(f" · autolock {'on' if cluster.spec.encryption_config.auto_lock_managers else 'off'}")
+            on = cluster.spec.encryption_config.auto_lock_managers
+            second.append(f" · autolock {'on' if on else 'off'}")
+            if on and derived.snapshot.unlock_key is not None:
+                second.append(*key_words(derived.snapshot.unlock_key))
+        if locked := len(derived.snapshot.locked):
+            second.append(f" · {locked} LOCKED", "bold red")
         second.append(f" · {derived.ready}/{len(derived.snapshot.nodes)} ready")
         if note:
             second.append(f" · {one_line(note)}", "yellow")

@@ -29,6 +29,7 @@ class Action:
         one: it takes a single row, never several.
         here: the parameter that takes the node whose engine is in use.
         id: what `[keys]` calls it; the name of the runbook where that is enough.
+        offline: it also works while no manager answers.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Action:
     one: bool = False
     here: str = ""
     id: str = ""
+    offline: bool = False
 
     @property
     def called(self) -> str:
@@ -60,6 +62,26 @@ NODE_ACTIONS = (
     _node("M", "node.demote", "Demote", "Make it a worker"),
     _node("L", "node.label", "Labels", "Add, change or remove labels", "label"),
     _node("X", "node.remove", "Remove", "Take it out of the Swarm"),
+)
+LOCK_ACTIONS = (
+    replace(_node("U", "swarm.unlock", "Unlock", "Unlock it after a restart, with the vault's key"), offline=True),
+    Action(
+        "U",
+        "swarm.unlock",
+        "Unlock",
+        "Unlock every manager that is locked after a restart",
+        "swarm",
+        id="swarm.unlock-all",
+        offline=True,
+    ),
+    Action(
+        "L", "swarm.autolock", "Autolock", "Lock managers on every restart, or no longer", "swarm", asks=("enable",)
+    ),
+    Action("K", "swarm.rotate-key", "Rotate key", "A new unlock key; the vault keeps the old one too", "swarm"),
+    Action(
+        "T", "swarm.rotate-tokens", "Rotate tokens", "New join tokens; old ones are refused", "swarm", asks=("role",)
+    ),
+    Action("C", "swarm.rotate-ca", "Rotate CA", "A new root CA, and a new certificate for every node", "swarm"),
 )
 SWARM_ACTIONS = (
     Action("E", "swarm.rebalance", "Rebalance", "Spread tasks evenly: restarts them, one service at a time", "nodes"),
@@ -140,7 +162,14 @@ OBJECT_ACTIONS = (
     ),
 )
 
-ACTIONS: tuple[Action, ...] = (*NODE_ACTIONS, *SWARM_ACTIONS, *SERVICE_ACTIONS, *STACK_ACTIONS, *OBJECT_ACTIONS)
+ACTIONS: tuple[Action, ...] = (
+    *NODE_ACTIONS,
+    *SWARM_ACTIONS,
+    *LOCK_ACTIONS,
+    *SERVICE_ACTIONS,
+    *STACK_ACTIONS,
+    *OBJECT_ACTIONS,
+)
 
 # Those with priority are done before the next key is looked at: what is typed after ":" comes in one read with it over
 # a slow line, and must not be taken for keys of the table.
@@ -162,6 +191,7 @@ LOOK: list[BindingType] = [
     Binding("s", "service", "Service", id="task.service", tooltip="The service of the task"),
     Binding("n", "node", "Node", id="task.node", tooltip="The node of the task"),
     Binding("h", "history", "History", id="task.history", tooltip="Also the tasks that came before in each slot"),
+    Binding("p", "peek", "Peek", id="swarm.peek", tooltip="Show the join token or the unlock key, for 10 seconds"),
     Binding("a", "alarms", "Alarms", id="alarms", tooltip="What is wrong, and what to do about it"),
     Binding("y", "raw", "Raw", show=False, id="raw", tooltip="The object as the engine gives it (JSON; y again: YAML)"),
     Binding("f", "faults", "Faults", show=False, id="faults", tooltip="Only rows where something is wrong, or all"),
@@ -223,6 +253,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "service": ("tasks",),
     "node": ("tasks",),
     "history": ("tasks",),
+    "peek": ("swarm",),
 }
 """Keys that look, and the views they work in; all others work everywhere."""
 

@@ -92,6 +92,26 @@ class Looking(Base):
         if self.session is not None:
             self.push_screen(log_screen(self.session, "tasks" if view == "tasks" else "services", key))
 
+    def peek(self, key: str) -> None:
+        """Shows a join token or the unlock key for a while, where the row under the cursor is one."""
+        from swarmtui.ui.panes.swarm import KEY, TOKENS
+
+        if key != KEY and key not in TOKENS:
+            self.complain(UsageError("Only the join tokens and the unlock key can be shown.", "Go to one of them."))
+        elif self.session is not None and self.derived is not None:
+            self.run_worker(self._peek(TOKENS.get(key, "")), exit_on_error=False)
+
+    async def _peek(self, role: str) -> None:
+        from swarmtui.runbooks.swarm.cluster_steps import read_key, read_swarm
+        from swarmtui.ui.screens.token import key_screen, manager_address, token_screen
+
+        session = self._session()
+        if role:
+            swarm = await read_swarm(session)
+            self.push_screen(token_screen(role, swarm.tokens[role], manager_address(session.snapshot)))
+        elif (secret := await read_key(session)) is not None:
+            self.push_screen(key_screen(secret))
+
     def show_alarms(self) -> None:
         if self.derived is None:
             self.complain(UsageError("Nothing is known of the cluster yet.", "Press i for how the connection stands."))

@@ -27,6 +27,7 @@ COMMANDS = {
     "clusters": "app.clusters",
     "help": "help",
     "run": "run",
+    "unlock": "unlock_all",
     "quit": "quit",
     "q": "quit",
 }
@@ -195,6 +196,14 @@ class MainScreen(Board):
         self.options ^= {HISTORY}
         self.app.look_changed()
 
+    def action_unlock_all(self) -> None:
+        """Unlocks every manager that is locked; a console that only looks does not."""
+        self.app.complain(UsageError("This console is read-only.", "Nothing was changed."))
+
+    def action_peek(self) -> None:
+        """The join token or the unlock key under the cursor, for a while."""
+        self.app.peek(self._key() or "")
+
     def action_export(self) -> None:
         """Asks for a file and writes the table there as it is shown."""
         table = self.table()
@@ -257,6 +266,9 @@ class ActingScreen(MainScreen):
     """The main screen with the keys that change something; read-only consoles have none of them."""
 
     ACTS = True
+
+    def action_unlock_all(self) -> None:
+        self.app.operate(action_of("swarm.unlock-all"), [])
 
     def action_act(self, called: str, view: str) -> None:
         """Plans an operation on the marked rows, or on the one under the cursor."""

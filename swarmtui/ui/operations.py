@@ -33,7 +33,7 @@ class Operations(Base):
             )
             return
         session = self.session
-        if session is None or not session.live:
+        if session is None or not (session.live or action.offline):
             self.complain(UsageError("There is no connection to the cluster now.", "Press i for what was tried."))
             return
         self.run_worker(self._operate(action, keys), exit_on_error=False, group="operate", exclusive=True)

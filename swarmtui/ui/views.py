@@ -171,6 +171,7 @@ ENTRIES = (
     Entry("volumes", "Volumes", ("vol", "volume")),
     Entry("secrets", "Secrets", ("sec", "secret")),
     Entry("configs", "Configs", ("cfg", "cm", "config")),
+    Entry("swarm", "Swarm", ("sw", "cluster")),
     Entry("events", "Events", ("ev", "event")),
     Entry("journal", "Journal", ("jo", "runs")),
 )

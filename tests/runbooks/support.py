@@ -18,6 +18,7 @@ from swarmtui.opening import Opening
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.runbook import Plan
 from swarmtui.session import Connection, Phase, Session
+from swarmtui.vault import Vault
 from tests.builders import Json, snapshot
 
 
@@ -63,6 +64,7 @@ class FakeSession:
         self.moves: list[str] = []
         self.avoided: frozenset[str] = frozenset()
         self.waited: list[float] = []
+        self.vault = Vault.in_memory()
 
     async def refresh(self) -> Snapshot:
         return self.snapshot

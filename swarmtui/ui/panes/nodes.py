@@ -52,7 +52,7 @@ class NodeRows:
         tasks_known = known(snapshot, "tasks")
         running = Counter(task.node_id for task in snapshot.tasks.values() if task.is_wanted)
         stale = {finding.node_id for finding in env.findings if finding.rule in STALE}
-        bases: dict[str, tuple[Node, int | None, int | None, bool, bool, str]] = {}
+        bases: dict[str, tuple[Node, int | None, int | None, bool, bool, bool, str]] = {}
         for node in snapshot.nodes.values():
             expires = snapshot.certificates.get(node.id)
             bases[node.id] = (
@@ -61,16 +61,19 @@ class NodeRows:
                 int((expires - env.now) // DAY) if expires is not None else None,
                 node.id == env.through,
                 node.id in stale,
+                node.id in snapshot.locked,
                 env.zone_label,
             )
         return self._kept.rows(bases)
 
 
-def _row(node: Node, tasks: int | None, days: int | None, through: bool, stale: bool, zone_label: str) -> Row:
+def _row(
+    node: Node, tasks: int | None, days: int | None, through: bool, stale: bool, locked: bool, zone_label: str
+) -> Row:
     name = one_line(node.name)
     resources = node.description.resources
     platform = node.description.platform
-    manager, manager_style, rank = _manager(node)
+    manager, manager_style, rank = ("Locked", "bad", 2) if locked else _manager(node)
     return (
         Cell(name + THROUGH if through else name, "strong" if node.is_voter else "", natural(name)),
         Cell(
