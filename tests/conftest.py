@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from textual import constants
 
-# A strip keeps the sequences it was first written as, and blank ones are shared by all apps of a process: with two kinds of
-# terminal in one worker, one would see the other's colours. Set in the module too: a plugin has imported it already.
+# A strip keeps the sequences it was first written as, and blank ones are shared by all apps of a process: with two
+# kinds of terminal in one worker, one would see the other's colours. In the module too: a plugin imported it before.
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 setattr(constants, "COLOR_SYSTEM", "truecolor")  # noqa: B010  # a Final, to mypy
 

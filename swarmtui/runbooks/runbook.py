@@ -46,11 +46,14 @@ class Shown:
         line: the command, in sh.
         host: SSH destination ("root@10.0.0.5") it runs on; "" for any manager's docker CLI.
         port: SSH port, None for the usual one.
+        words: of a line that changes nothing and only waits: what for and how long, for where it is folded. Never
+            instead of the line: whoever folds it unfolds it at a key.
     """
 
     line: str
     host: str = ""
     port: int | None = None
+    words: str = ""
 
     @property
     def as_sh(self) -> str:
