@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from swarmtui.config import ClusterConfig, Config, wrong_in
 from swarmtui.errors import UsageError
+from swarmtui.link.host_entries import has_host_entry
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target, context_names, load_bundle, load_context, parse_target
 from swarmtui.model.swarm import Node
@@ -148,15 +148,3 @@ def node_target(opening: Opening, node: Node) -> SshTarget:
     if node.hostname and has_host_entry(opening.ssh.config_path(), node.hostname):
         return SshTarget(node.hostname)
     return SshTarget(node.address or node.hostname, first.user, first.port)
-
-
-def has_host_entry(config_file: Path | None, name: str) -> bool:
-    """Whether an OpenSSH client configuration has a Host line that names exactly this host, without a wildcard."""
-    if config_file is None:
-        return False
-    try:
-        text = config_file.read_text("utf-8", errors="replace")
-    except OSError:
-        return False
-    lines = re.findall(r"(?im)^\s*host(?:\s+|\s*=\s*)(.+)$", text)
-    return any(name in line.replace('"', " ").split() for line in lines)

@@ -210,6 +210,9 @@ class Session:
     async def refresh(self) -> Snapshot:
         """Returns a snapshot whose info, nodes, services and tasks were all asked for after this call.
 
+        Not what is only read on demand: a plan must not wait for a volume plugin that hangs. `look_now`, which the
+        refresh key asks for, has that read anew too.
+
         Raises:
             LinkError: not connected, or the connection was lost meanwhile.
         """

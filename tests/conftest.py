@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from textual import constants
 
-# Rich keeps with a style the sequence it was first written as, and styles are shared by all apps of a process: with two
-# kinds of terminal in one worker, one would see the other's colours. Before Textual is imported, which reads it once.
+# A strip keeps the sequences it was first written as, and blank ones are shared by all apps of a process: with two
+# kinds of terminal in one worker, one would see the other's colours. In the module too: a plugin imported it before.
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
+setattr(constants, "COLOR_SYSTEM", "truecolor")  # noqa: B010  # a Final, to mypy
+
 
 pytest_plugins = ["tests.lab.fixtures"]
 

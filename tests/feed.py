@@ -22,6 +22,11 @@ TRUST_ROOT = (
 )
 
 
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """As Go does it: without a blank."""
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
 def node(number: int, *, state: str = "ready", version: int = 10) -> dict[str, Any]:
     """One node; the first five are managers."""
     body: dict[str, Any] = {
@@ -115,20 +120,20 @@ class Feed:
         self._random = random.Random(seed)
         self._churn = churn
         self._nodes = [node(number) for number in range(nodes)]
-        self._encoded = [json.dumps(body).encode() for body in self._nodes]
+        self._encoded = [encoded(body) for body in self._nodes]
         self._sizes = (services, nodes)
         self._services = [service(number, -(-tasks // services)) for number in range(services)]
         self._tasks = [task(number, services, nodes) for number in range(tasks)]
         self._lives = [0] * tasks
-        self._encoded_services = [json.dumps(body).encode() for body in self._services]
-        self._encoded_tasks = [json.dumps(body).encode() for body in self._tasks]
+        self._encoded_services = [encoded(body) for body in self._services]
+        self._encoded_tasks = [encoded(body) for body in self._tasks]
         swarm = {
             "NodeID": self._nodes[0]["ID"],
             "LocalNodeState": "active",
             "ControlAvailable": True,
             "Cluster": {"ID": "c" * 25, "Spec": {}},
         }
-        self._info = json.dumps({"ID": "e", "Name": "mgr1", "Swarm": swarm}).encode()
+        self._info = encoded({"ID": "e", "Name": "mgr1", "Swarm": swarm})
         self.hint = asyncio.Event()
         self.polls = 0
 
@@ -153,7 +158,7 @@ class Feed:
         body["Version"]["Index"] += 1
         state = "completed" if body.get("UpdateStatus", {}).get("State") == "updating" else "updating"
         body["UpdateStatus"] = {"State": state, "Message": "update in progress"}
-        self._encoded_services[number] = json.dumps(body).encode()
+        self._encoded_services[number] = encoded(body)
 
     def _change_task(self, number: int, *, replace: bool) -> None:
         if replace:
@@ -165,21 +170,21 @@ class Feed:
         status["State"] = self._random.choice(("running", "running", "starting", "preparing", "failed"))
         status["Message"] = status["State"]
         status["Timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
-        self._encoded_tasks[number] = json.dumps(body).encode()
+        self._encoded_tasks[number] = encoded(body)
 
     def change(self, number: int) -> None:
         """Turns one node from ready to down or back."""
         body = self._nodes[number]
         body["Version"]["Index"] += 1
         body["Status"]["State"] = "down" if body["Status"]["State"] == "ready" else "ready"
-        self._encoded[number] = json.dumps(body).encode()
+        self._encoded[number] = encoded(body)
 
     def move(self, number: int) -> None:
         """Gives one node another address."""
         body = self._nodes[number]
         body["Version"]["Index"] += 1
         body["Status"]["Addr"] = f"10.9.0.{body['Version']['Index'] % 250}"
-        self._encoded[number] = json.dumps(body).encode()
+        self._encoded[number] = encoded(body)
 
     # -- as an engine ----------------------------------------------------------------------------------------------
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from swarmtui.config import ClusterConfig, Config, load
 from swarmtui.errors import UsageError
+from swarmtui.link.host_entries import has_host_entry
+from swarmtui.link.route import route_to
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SocketTarget, SshTarget, Target
-from swarmtui.opening import Opening, find, has_host_entry, node_target
+from swarmtui.opening import Opening, find, node_target
 from tests import builders as b
 
 
@@ -209,6 +212,48 @@ def test_which_host_entries_count(tmp_path: Path, text: str, there: bool) -> Non
     config = tmp_path / "ssh_config"
     config.write_text(f"Host gate\n  HostName 10.0.0.1\n{text}  Port 22\n")
     assert has_host_entry(config, "wrk1") is there
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("Include hosts.d/*\n", True),
+        ("include = hosts.d/swarm\n", True),
+        ('Include nothing.d/* "hosts.d/swarm"\n', True),
+        ("Include ~/.ssh/hosts.d/swarm\n", True),
+        ("Include {home}/.ssh/hosts.d/swarm\n", True),
+        ("Include first\n", True),
+        ("Host wrk*\n  Include hosts.d/swarm\n", True),
+        ("Host * !wrk1\n  Include hosts.d/swarm\n", False),
+        ("Host mgr*\n  Include hosts.d/swarm\n", False),
+        ("Host mgr*\n  Include hosts.d/swarm\nMatch all\n  Include hosts.d/swarm\n", True),
+        ("Match exec true\n  Include hosts.d/swarm\n", False),
+        ("# Include hosts.d/swarm\n", False),
+        ("Include nothing hosts.d\n", False),
+        ("Include circle\n", False),
+    ],
+)
+def test_files_that_are_included_count_as_ssh_reads_them(home: Path, tmp_path: Path, text: str, there: bool) -> None:
+    folder = home / ".ssh"
+    (folder / "hosts.d").mkdir()
+    (folder / "hosts.d/swarm").write_text("Host wrk1 wrk2\n  HostName 10.0.0.7\n")
+    (folder / "first").write_text("Include hosts.d/swarm\n")
+    (folder / "circle").write_text("Include circle\n")
+    config = tmp_path / "elsewhere"  # given with ssh -F: relative files are in ~/.ssh all the same
+    config.write_text(text.replace("{home}", str(home)))
+    assert has_host_entry(config, "wrk1") is there
+
+
+def test_ssh_itself_and_our_connections_follow_the_same_files(home: Path, tmp_path: Path) -> None:
+    (home / ".ssh/hosts.d").mkdir()
+    (home / ".ssh/hosts.d/swarm").write_text("Host wrk1\n  HostName 10.0.0.7\n  User ops\n")
+    config = tmp_path / "ssh_config"
+    config.write_text(f"Include {home}/.ssh/hosts.d/*\n")  # ssh asks the password database for ~, and not HOME
+    done = subprocess.run(["ssh", "-G", "-F", str(config), "wrk1"], capture_output=True, text=True, check=True)
+    assert {"hostname 10.0.0.7", "user ops"} <= set(done.stdout.splitlines())
+    config.write_text("Include hosts.d/*\n")
+    route = route_to(way(WRK, ssh_config=config), SshSettings(config_file=config))
+    assert (route.host, route.user) == ("10.0.0.7", "ops")
 
 
 def test_no_ssh_configuration_has_no_entries(tmp_path: Path) -> None:

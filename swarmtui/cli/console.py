@@ -49,7 +49,12 @@ def open_console(
         check_keys(config.keys, config.path)
         sys.setswitchinterval(SWITCH_SECONDS)
         journal = (folder or state_dir()) / "journal"
-        return asyncio.run(_consoles(opening, config, passing, journal=journal, make=make, read_only=read_only))
+        from swarmtui.ui.staying import leave
+
+        try:
+            return asyncio.run(_consoles(opening, config, passing, journal=journal, make=make, read_only=read_only))
+        finally:
+            leave()
 
 
 async def _consoles(

@@ -163,10 +163,11 @@ class LogStream:
         """Puts lines at the end; from any thread."""
         if not lines:
             return
+        heavy = weight(lines)  # not while the event loop may wait for the lock
         with self._lock:
             first = not self._lines
             self._lines.extend(lines)
-            self._bytes += weight(lines)
+            self._bytes += heavy
             while len(self._lines) > self._lines_max or self._bytes > self._bytes_max:
                 line = self._lines.popleft()
                 self._bytes -= weight([line])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 LOAD = 5.0
 """What took t seconds is not repeated before LOAD·t."""
-READING = 25.0
+READING = 35.0
 """What took t seconds of a processor to decode is not repeated before READING·t. At 10,000 tasks of which many change,
-everything else that an answer costs (SSH, rows, painting) is about three times that: `tests.bench.churn`."""
+everything else that an answer costs (SSH, rows, painting) is about four times that: `tests.bench.churn`."""
 REST_SECONDS = 10.0
 """... but after so long it is: a Swarm without a leader answers after 20 s, and may have one again at any moment."""
 

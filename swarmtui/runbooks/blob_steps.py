@@ -1,4 +1,4 @@
-"""Creating and removing secrets and configs: their content comes from a file or standard input, and nowhere else."""
+"""Creating secrets and configs: their content comes from a file or standard input, and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from swarmtui.errors import EngineError, UsageError
 from swarmtui.runbooks.files import read_file, read_stdin
-from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
+from swarmtui.runbooks.runbook import ConflictError, Facts, Shown, Step, StepError, Voice
 from swarmtui.session import Session
 
 BLOB_BYTES = {"secret": 500 * 1024, "config": 1000 * 1024}
@@ -98,37 +98,3 @@ class CreateBlob(Step):
         if not await blob_id(session, self.kind, self.name):
             raise StepError(f"The {self.kind} {self.name} is not there.", "Retry.")
         voice.say(f"The {self.kind} {self.name} is there.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoveBlob(Step):
-    """Removes a secret or a config by its id."""
-
-    kind: str
-    blob_id: str
-    name: str
-    danger: Danger = Danger.DESTRUCTIVE
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        return (Shown(f"docker {self.kind} rm {shlex.quote(self.name)}"),)
-
-    async def _there(self, session: Session) -> bool:
-        try:
-            await session.get(f"/{self.kind}s/{self.blob_id}")
-        except EngineError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
-
-    async def already_done(self, session: Session, before: Facts) -> str:
-        return "" if await self._there(session) else f"The {self.kind} {self.name} is gone."
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        await session.delete(f"/{self.kind}s/{self.blob_id}")
-
-    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if await self._there(session):
-            raise StepError(f"The {self.kind} {self.name} is still there.", "Retry.")
-        voice.say(f"The {self.kind} {self.name} is removed.")

@@ -12,7 +12,7 @@ from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.object_steps import (
     CreateNetwork,
-    RemoveNetwork,
+    RemoveObject,
     network_named,
 )
 from swarmtui.runbooks.objects import (
@@ -69,11 +69,12 @@ class Remove(RemoveObjects):
         return [removable(item) for item in items]
 
     def step(self, item: Removable) -> Step:
-        return RemoveNetwork(
+        return RemoveObject(
             id=f"remove-{item.id}",
             title=f"Remove network {item.name}",
             why="No service is on it; the engine refuses while a container is.",
-            network_id=item.id,
+            kind="network",
+            object_id=item.id,
             name=item.name,
         )
 

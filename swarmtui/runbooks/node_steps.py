@@ -32,6 +32,11 @@ def wait_line(condition: str, seconds: int) -> str:
     return f"i=0; until {condition}; do i=$((i+1)); [ $i -lt {seconds} ] || exit 1; sleep 1; done"
 
 
+def waiting(title: str, condition: str, seconds: int) -> Shown:
+    """A bounded wait as it is shown: the line in sh, and the same in words, from the title of its step."""
+    return Shown(wait_line(condition, seconds), words=f"{title[:1].lower()}{title[1:]}, at most {seconds} s")
+
+
 @dataclass(frozen=True, kw_only=True)
 class NodeStep(Step):
     """A step about one node.
@@ -181,7 +186,7 @@ class WaitStep(NodeStep):
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        return (Shown(wait_line(self.condition, self.seconds)),)
+        return (waiting(self.title, self.condition, self.seconds),)
 
     async def already_done(self, session: Session, before: Facts) -> str:
         missing, _ = await self.missing(session, before)

@@ -1,4 +1,4 @@
-"""The steps that create and remove networks, and remove a volume of one node."""
+"""The steps that create networks, and remove networks, secrets, configs and volumes of one node."""
 
 from __future__ import annotations
 
@@ -97,27 +97,41 @@ class CreateNetwork(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveNetwork(Step):
-    """Removes a network of the Swarm by its id."""
+class RemoveObject(Step):
+    """Removes a secret, config or network by its id.
 
-    network_id: str
+    Attributes:
+        kind: "secret", "config" or "network", as the docker CLI and the engine's API call it.
+    """
+
+    kind: str
+    object_id: str
     name: str
     danger: Danger = Danger.DESTRUCTIVE
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        return (Shown(f"docker network rm {shlex.quote(self.name)}"),)
+        return (Shown(f"docker {self.kind} rm {shlex.quote(self.name)}"),)
+
+    async def _there(self, session: Session) -> bool:
+        try:
+            await session.get(f"/{self.kind}s/{self.object_id}")
+        except EngineError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
 
     async def already_done(self, session: Session, before: Facts) -> str:
-        return "" if await network_named(session, self.network_id) else f"The network {self.name} is gone."
+        return "" if await self._there(session) else f"The {self.kind} {self.name} is gone."
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        await session.delete(f"/networks/{self.network_id}")
+        await session.delete(f"/{self.kind}s/{self.object_id}")
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if await network_named(session, self.network_id):
-            raise StepError(f"The network {self.name} is still there.", "Retry.")
-        voice.say(f"The network {self.name} is removed.")
+        if await self._there(session):
+            raise StepError(f"The {self.kind} {self.name} is still there.", "Retry.")
+        voice.say(f"The {self.kind} {self.name} is removed.")
 
 
 @dataclass(frozen=True, kw_only=True)

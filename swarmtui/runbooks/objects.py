@@ -24,8 +24,9 @@ from swarmtui.model.objects import (
 from swarmtui.model.swarm import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
-from swarmtui.runbooks.blob_steps import STDIN, CreateBlob, RemoveBlob, blob_id, content_of
+from swarmtui.runbooks.blob_steps import STDIN, CreateBlob, blob_id, content_of
 from swarmtui.runbooks.files import check_stdin
+from swarmtui.runbooks.object_steps import RemoveObject
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Runbook, Step, binding_of
 from swarmtui.session import Session
@@ -249,11 +250,11 @@ class RemoveConfig(RemoveObjects):
 
 
 def _remove_blob(kind: str, item: Removable) -> Step:
-    return RemoveBlob(
+    return RemoveObject(
         id=f"remove-{item.id}",
         title=f"Remove {kind} {item.name}",
         why="No service uses it; the engine refuses if one does by then.",
         kind=kind,
-        blob_id=item.id,
+        object_id=item.id,
         name=item.name,
     )

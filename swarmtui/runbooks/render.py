@@ -4,12 +4,12 @@ screen and command line."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from swarmtui.model.impact import Impact, ServiceImpact
 from swarmtui.runbooks.journal import RunRecord
-from swarmtui.runbooks.runbook import Plan, Shown
+from swarmtui.runbooks.runbook import Plan, Shown, Step
 
 JSON_SCHEMA = 1
 
@@ -54,8 +54,32 @@ def impact_lines(impact: Impact | None) -> Iterator[tuple[str, str]]:
         yield style, service_line(service)
 
 
-def plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    """The whole plan: (style, line); styles: title, plain, dim, warn, bad, command, heading."""
+def can_fold(steps: Iterable[Step]) -> bool:
+    """Whether a step has a command that only waits, and words for it."""
+    return any(shown.words for step in steps for shown in step.shown)
+
+
+def command_lines(step: Step, *, folded: bool = False) -> Iterator[tuple[str, str]]:
+    """The commands of a step, each with where it runs: (style, line).
+
+    Args:
+        folded: a wait is told in words; what has an effect is always shown whole.
+    """
+    for shown in step.shown:
+        if folded and shown.words:
+            yield "dim", f"{_where(shown)}: {shown.words}"
+            continue
+        if shown.feed is not None:
+            yield "command", f"{_where(shown.feed)}$ {shown.feed.line}   (goes to the input of the next line)"
+        yield "command", f"{_where(shown)}$ {shown.line}"
+
+
+def plan_lines(plan: Plan, *, folded: bool = False) -> Iterator[tuple[str, str]]:
+    """The whole plan: (style, line); styles: title, plain, dim, warn, bad, command, heading.
+
+    Args:
+        folded: as in `command_lines`.
+    """
     yield "title", plan.title
     yield "plain", plan.why
     if plan.nothing:
@@ -82,10 +106,8 @@ def plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "heading", "Commands"
     for number, step in enumerate(plan.steps, 1):
         yield "plain", f"  {number}. {step.title} ({step.danger})"
-        for shown in step.shown:
-            if shown.feed is not None:
-                yield "command", f"     {_where(shown.feed)}$ {shown.feed.line}   (goes to the input of the next line)"
-            yield "command", f"     {_where(shown)}$ {shown.line}"
+        for style, line in command_lines(step, folded=folded):
+            yield style, f"     {line}"
     if undo := list(undo_lines(plan)):
         yield "heading", "To take it back"
         for line in undo:

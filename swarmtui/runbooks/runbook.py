@@ -47,12 +47,15 @@ class Shown:
         host: SSH destination ("root@10.0.0.5") it runs on; "" for any manager's docker CLI.
         port: SSH port, None for the usual one.
         feed: the command whose output it reads on its standard input: how a token gets to a host without being typed.
+        words: of a line that changes nothing and only waits: what for and how long, for where it is folded. Never
+            instead of the line: whoever folds it unfolds it at a key.
     """
 
     line: str
     host: str = ""
     port: int | None = None
     feed: Shown | None = None
+    words: str = ""
 
     @property
     def as_sh(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -19,7 +20,9 @@ from swarmtui.model.placement import constraint_holds
 from swarmtui.model.stack_diff import StackDiff, compare, shape_of
 from swarmtui.model.swarm import Snapshot
 from swarmtui.model.text import one_line
-from swarmtui.runbooks.compose_files import ComposeFile, load
+from swarmtui.runbooks.blob_steps import BLOB_BYTES
+from swarmtui.runbooks.compose_files import Blob, ComposeFile, load
+from swarmtui.runbooks.files import read_file
 from swarmtui.runbooks.manager_docker import check_way
 from swarmtui.runbooks.stack_steps import KINDS, Json, labels_of, listed, name_of
 from swarmtui.session import Session
@@ -38,13 +41,19 @@ class WantedService(msgspec.Struct, frozen=True):
 
 
 class WantedBlob(msgspec.Struct, frozen=True):
-    """A secret or config that is made of a file. id: of the one that is there already, "" for none."""
+    """A secret or config that is made of a file.
+
+    Attributes:
+        id: of the one that is there already, "" for none.
+        same: whether that one has the content of the file; None where nobody can see it.
+    """
 
     kind: str
     name: str
     path: str
     labels: dict[str, str]
     id: str = ""
+    same: bool | None = None
 
 
 class DeployFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +128,7 @@ async def facts_of_deploy(session: Session, name: str, path: Path, *, prune: boo
             WantedService(key, shape.image, shape.mode, shape.replicas)
             for key, shape in sorted(file.stack.services.items())
         ),
-        blobs=tuple(_blob(blob.kind, blob.name, str(blob.path), blob.labels, there) for blob in file.blobs),
+        blobs=tuple([await asyncio.to_thread(_blob, blob, there) for blob in file.blobs]),
         ignored=file.stack.ignored,
         uncompared={key: keys for key, keys in file.stack.uncompared.items() if keys and key in ours},
         binds=file.binds,
@@ -149,9 +158,18 @@ def _harmless(diff: StackDiff) -> StackDiff:
     return msgspec.convert(clean(msgspec.to_builtins(diff)), StackDiff)
 
 
-def _blob(kind: str, name: str, path: str, labels: Mapping[str, str], there: Mapping[str, list[Json]]) -> WantedBlob:
-    found = next((str(item.get("ID")) for item in there[f"{kind}s"] if name_of(item) == name), "")
-    return WantedBlob(kind, name, path, dict(labels), found)
+def _blob(blob: Blob, there: Mapping[str, list[Json]]) -> WantedBlob:
+    """Looks whether it is there already, and the content of its file with it (blocking)."""
+    found = next((item for item in there[f"{blob.kind}s"] if name_of(item) == blob.name), None)
+    wanted = WantedBlob(blob.kind, blob.name, str(blob.path), dict(blob.labels))
+    if found is None:
+        return wanted
+    same: bool | None = None
+    data = (found.get("Spec") or {}).get("Data")
+    if blob.kind == "config" and isinstance(data, str):  # the engine gives no secret
+        content = read_file(blob.path, BLOB_BYTES[blob.kind], f"The file of {blob.kind} {blob.name}:")
+        same = base64.b64encode(content).decode() == data
+    return msgspec.structs.replace(wanted, id=str(found.get("ID")), same=same)
 
 
 def _check_externals(file: ComposeFile, there: Mapping[str, list[Json]]) -> None:

@@ -19,7 +19,7 @@ from swarmtui.model.swarm import Task
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.compose_files import load
 from swarmtui.runbooks.manager_docker import docker
-from swarmtui.runbooks.node_steps import POLL_SECONDS, SAID_LINES, wait_line
+from swarmtui.runbooks.node_steps import POLL_SECONDS, SAID_LINES, wait_line, waiting
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.service_waits import Missing, WaitRollout
 from swarmtui.session import Session
@@ -209,7 +209,7 @@ class WaitTasksGone(Step):
     def shown(self) -> tuple[Shown, ...]:
         # Only docker's own word that there is none counts: another error of docker is no answer.
         gone = f"docker stack ps -q {shlex.quote(self.stack)} 2>&1 | grep -qi '^nothing found in stack'"
-        return (Shown(wait_line(gone, self.seconds)),)
+        return (waiting(self.title, gone, self.seconds),)
 
     async def _left(self, session: Session) -> int:
         return len(await listed(session, "tasks", label=f"{NAMESPACE}={self.stack}"))

@@ -193,10 +193,15 @@ def _deploy_warnings(known: DeployFacts) -> Iterator[str]:
     for bind in known.binds:
         yield f"A mount is relative to the file: every node where it runs needs the folder {bind}."
     for blob in known.blobs:
-        if blob.id and blob.kind == "secret":
+        if blob.id and blob.same is None:
             yield (
-                f"Secret {blob.name} is there already and stays as it is; whether {blob.path} still has the same "
-                "content, nobody can see. For a new content give it a new name."
+                f"{blob.kind.capitalize()} {blob.name} is there already and stays as it is; whether {blob.path} still "
+                "has the same content, nobody can see. For a new content give it a new name."
+            )
+        elif blob.id and not blob.same:
+            yield (
+                f"Config {blob.name} is there already, with another content than {blob.path}, and keeps it: Swarm "
+                "never changes one. For the new content give it a new name."
             )
 
 

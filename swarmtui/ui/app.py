@@ -24,6 +24,7 @@ from swarmtui.ui.keys import MAIN_IDS
 from swarmtui.ui.looking import Looking
 from swarmtui.ui.main import ActingScreen, MainScreen
 from swarmtui.ui.operations import Operations
+from swarmtui.ui.screen_keys import QUIT
 from swarmtui.ui.screens.asking import AskScreen, UiPerson
 from swarmtui.ui.screens.reading import ReadingScreen
 from swarmtui.ui.theme import use as use_theme
@@ -59,7 +60,7 @@ class Console(Looking, Operations):
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit_console", "Quit", show=False, id="app.quit", priority=True)
+        Binding("ctrl+q", "quit_console", "Quit", show=False, id=QUIT, priority=True)
     ]
 
     def __init__(
@@ -320,4 +321,5 @@ class Console(Looking, Operations):
             # Confirmed, perhaps, and looked at once more: it must not vanish without a word.
             self.complain(UsageError(f"An operation is being planned on {self.opening.name}.", "Wait a moment for it."))
         else:
+            self.goes_on = True
             self.exit(TO_CLUSTERS)

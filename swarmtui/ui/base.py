@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.app import App
-
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import one_line
+from swarmtui.ui.staying import StayingApp
 
 if TYPE_CHECKING:
     from swarmtui.opening import Opening
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from swarmtui.ui.screens.running import Run
 
 
-class Base(App[int]):
+class Base(StayingApp[int]):
     """The console on one cluster, as `Looking` and `Operations` see it.
 
     Attributes:

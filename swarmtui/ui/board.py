@@ -24,6 +24,7 @@ from swarmtui.ui.header import Header
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.keys import bindings
 from swarmtui.ui.layout import FIRST, WIDE_COLUMNS, WIDE_ROWS, Pane, TablePane, make_pane
+from swarmtui.ui.patience import too_slow
 from swarmtui.ui.table import Table
 from swarmtui.ui.views import NO_FACETS, NOT_YET, TITLES, TOGETHER, Facets, View, known
 
@@ -322,7 +323,9 @@ class Board(Screen[None]):
         table, look = self.table(name), self._looks[name]
         if table is None:
             return
-        predicate = filters.parse(text, lambda key: self.facets(name, key))
+        predicate = filters.parse(
+            text, lambda key: self.facets(name, key), lambda word: self.call_later(self._too_slow, name, word)
+        )
         look.filter = text.strip()
         worker = table.request_filter(
             filters.both((lambda _, row: filters.is_fault(row)) if look.faults else None, predicate)
@@ -330,6 +333,12 @@ class Board(Screen[None]):
         self._title(name)
         if worker is not None:
             self.run_worker(self._title_after(worker, name), exit_on_error=False)
+
+    def _too_slow(self, name: str, word: str) -> None:
+        """Takes away a filter that would hold up everything else."""
+        if word in self._looks[name].filter:
+            self._filter(name, "")
+            self.app.complain(too_slow(word))
 
     async def _title_after(self, worker: Worker[Any], name: str) -> None:
         try:

@@ -36,21 +36,26 @@ class Deriver:
 
     def __init__(self) -> None:
         self._makers: dict[str, Maker] = {}
+        self._last: Derived | None = None
 
     def __call__(self, snapshot: Snapshot, env: Env, names: Iterable[str] = ("nodes",)) -> Derived:
         """Derives what these views show, and what the header does."""
-        found = tuple(findings(snapshot, now=env.now, zone_label=env.zone_label))
-        env = replace(env, findings=found)
-        return Derived(
-            snapshot=snapshot,
-            quorum=quorum(snapshot.nodes.values()),
-            leader=next((node.name for node in snapshot.nodes.values() if node.is_leader), ""),
-            ready=sum(node.is_ready for node in snapshot.nodes.values()),
-            findings=found,
-            alarms=len(alarms(list(found))),
-            rows={name: self._maker(name)(snapshot, env) for name in names},
-            env=env,
-        )
+        last = self._last
+        if last is None or last.snapshot is not snapshot:  # else somebody only looks at another view of it
+            found = tuple(findings(snapshot, now=env.now, zone_label=env.zone_label))
+            last = Derived(
+                snapshot=snapshot,
+                quorum=quorum(snapshot.nodes.values()),
+                leader=next((node.name for node in snapshot.nodes.values() if node.is_leader), ""),
+                ready=sum(node.is_ready for node in snapshot.nodes.values()),
+                findings=found,
+                alarms=len(alarms(list(found))),
+                rows={},
+                env=env,
+            )
+        env = replace(env, findings=last.findings)
+        self._last = replace(last, rows={name: self._maker(name)(snapshot, env) for name in names}, env=env)
+        return self._last
 
     def _maker(self, name: str) -> Maker:
         maker = self._makers.get(name)

@@ -7,26 +7,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import translate
-from operator import itemgetter
+from operator import attrgetter
+from typing import Any
 
-from swarmtui.errors import UsageError
 from swarmtui.ui.cells import Row
 from swarmtui.ui.panes.nodes import THROUGH
+from swarmtui.ui.patience import Patient, pattern_of
 from swarmtui.ui.views import Facets
 
-_TEXT = itemgetter(0)
+_TEXT = attrgetter("text")
+_LITERAL = re.compile(r"[\w:/@=,-]+", re.ASCII)
+"""A regular expression that only means itself."""
+_THROUGH = f"{THROUGH}\n"
 FacetsOf = Callable[[str], Facets]
 """What is asked of the object with this id."""
 Predicate = Callable[[str, Row], bool]
 
 
-def parse(text: str, facets: FacetsOf) -> Predicate | None:
+def parse(text: str, facets: FacetsOf, gave_up: Callable[[str], Any] = lambda word: None) -> Predicate | None:
     """Turns what was typed into a predicate over (id, row); all words must hold. None for nothing typed.
+
+    Args:
+        gave_up: called, from within the predicate, with a regular expression that takes too long.
 
     Raises:
         UsageError: a word is no regular expression.
     """
-    tests = [_test(word, facets) for word in text.split()]
+    tests = [_test(word, facets, gave_up) for word in text.split()]
     if not tests:
         return None
     if len(tests) == 1:
@@ -34,9 +41,9 @@ def parse(text: str, facets: FacetsOf) -> Predicate | None:
     return lambda key, row: all(test(key, row) for test in tests)
 
 
-def _test(word: str, facets: FacetsOf) -> Predicate:
+def _test(word: str, facets: FacetsOf, gave_up: Callable[[str], Any]) -> Predicate:
     if word.startswith("!") and len(word) > 1:
-        opposite = _test(word[1:], facets)
+        opposite = _test(word[1:], facets, gave_up)
         return lambda key, row: not opposite(key, row)
     kind, equals, rest = word.partition("=")
     if equals and kind == "label":
@@ -48,14 +55,16 @@ def _test(word: str, facets: FacetsOf) -> Predicate:
         at = Facets._fields.index(kind)
         named = re.compile(translate(rest), re.IGNORECASE)
         return lambda key, row: any(map(named.match, facets(key)[at]))
-    try:
-        # All cells at once, one a line: five times as fast as cell by cell, and ^ and $ still mean a cell.
-        pattern = re.compile(word, re.IGNORECASE | re.MULTILINE)
-    except re.error as error:
-        raise UsageError(
-            f'"{word}" is no regular expression: {error}.', "Escape special characters with a backslash."
-        ) from None
-    return lambda key, row: pattern.search("\n".join(map(_TEXT, row)).replace(f"{THROUGH}\n", "\n")) is not None
+    if _LITERAL.fullmatch(word):
+        sought = word.lower()
+        return lambda key, row: sought in _text_of(row).lower()
+    pattern = Patient(pattern_of(word, re.IGNORECASE | re.MULTILINE), lambda: gave_up(word))
+    return lambda key, row: pattern.search(_text_of(row)) is not None
+
+
+def _text_of(row: Row) -> str:
+    """All cells at once, one a line: five times as fast as cell by cell, and ^ and $ still mean a cell."""
+    return "\n".join(map(_TEXT, row)).replace(_THROUGH, "\n")
 
 
 def naming(kind: str, key: str, keys: Iterable[str], facets: FacetsOf) -> str:

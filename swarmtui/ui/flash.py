@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from operator import attrgetter
 
 from swarmtui.ui.cells import Row
 from swarmtui.ui.rows import Change
 
 _MERGE_SECONDS = 0.25
 """Changes closer together than this are kept as one, so that a fast feed costs no more than a slow one."""
+
+
+_looks = attrgetter("text", "style")
 
 
 @dataclass(slots=True)
@@ -59,6 +63,6 @@ class Flashes:
             old = recent.updated.get(key)
             if old is not None:
                 changed = True
-                cells.update(i for i, cell in enumerate(row) if i >= len(old) or old[i][:2] != cell[:2])
+                cells.update(i for i, cell in enumerate(row) if i >= len(old) or _looks(old[i]) != _looks(cell))
                 row = old
         return (False, frozenset(cells)) if changed else None

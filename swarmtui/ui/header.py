@@ -42,6 +42,7 @@ class Header(Static):
         height: 2; padding: 0 1; background: $panel; color: $foreground; text-wrap: nowrap; text-overflow: ellipsis;
     }
     Header.production { background: #5f0000; color: #ffffff; }
+    Header.production:light { background: #ffc9c9; color: #1c1c1c; }
     """
 
     def __init__(self, cluster: str, *, production: bool, read_only: bool) -> None:

@@ -14,6 +14,8 @@ from textual.binding import Binding, BindingType
 
 from swarmtui.errors import UsageError
 from swarmtui.ui.log_keys import BINDINGS as LOGS
+from swarmtui.ui.screen_keys import FIXED
+from swarmtui.ui.screen_keys import REMAPPABLE as SCREENS
 from swarmtui.ui.table_keys import BINDINGS as TABLE
 
 
@@ -308,9 +310,14 @@ def check_keys(keys: Mapping[str, str], path: Path) -> None:
     Raises:
         UsageError: one is for a binding that does not exist.
     """
-    known = {binding.id for binding in (*LOOK, *CHANGE, *TABLE, *LOGS) if isinstance(binding, Binding)}
+    mine = {binding.id for binding in (*LOOK, *CHANGE, *TABLE, *LOGS) if isinstance(binding, Binding) and binding.id}
+    known = mine | SCREENS
     for name in keys:
+        if name in FIXED:
+            raise UsageError(
+                f"{path}, keys.{name}: the keys of questions, plans and runs cannot be remapped.", "Take it out."
+            )
         if name not in known:
-            close = difflib.get_close_matches(name, [k for k in known if k], 1)
-            hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(sorted(k for k in known if k))}."
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(sorted(known))}."
             raise UsageError(f'{path}, keys.{name}: there is no key called "{name}".', hint)

@@ -51,7 +51,7 @@ class LineView(ScrollView):
         super().__init__(id=id, classes=classes)
         self._sync_asked = False
         self._painted: dict[int, Line] = {}
-        self._strips: LRUCache[Line, Strip] = LRUCache(512)
+        self._strips: LRUCache[Line, Strip] = LRUCache(128)
         self._style_cache: dict[tuple[str, str], Style] = {}
 
     def lines_at(self, lines: range) -> Iterable[Line]:

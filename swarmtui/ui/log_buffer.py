@@ -8,9 +8,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-from swarmtui.errors import UsageError
 from swarmtui.link.log_frames import NOBODY, SYSTEM, LogLine
 from swarmtui.link.log_stream import weight
+from swarmtui.ui.patience import Searcher, pattern_of
 
 MAX_LINES: Final = 20_000
 MAX_BYTES: Final = 16 << 20
@@ -24,12 +24,7 @@ def compiled(text: str) -> re.Pattern[str]:
     Raises:
         UsageError: it is no regular expression.
     """
-    try:
-        return re.compile(text, 0 if any(letter.isupper() for letter in text) else re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(
-            f'"{text}" is no regular expression: {error}.', r"To find a sign itself put \ before it."
-        ) from error
+    return pattern_of(text, 0 if any(letter.isupper() for letter in text) else re.IGNORECASE)
 
 
 class LogBuffer:
@@ -49,7 +44,7 @@ class LogBuffer:
         self._max_lines = max_lines
         self._max_bytes = max_bytes
         self._lines: list[LogLine] = []
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: Searcher | None = None
         self._shown: list[int] = []
         self._looked = 0
 
@@ -100,10 +95,10 @@ class LogBuffer:
     # -- the filter ------------------------------------------------------------------------------------------------
 
     @property
-    def pattern(self) -> re.Pattern[str] | None:
+    def pattern(self) -> Searcher | None:
         return self._pattern
 
-    def set_filter(self, pattern: re.Pattern[str] | None) -> None:
+    def set_filter(self, pattern: Searcher | None) -> None:
         """Shows only lines with a match, and what is said about the log. Call `work` until it is done."""
         self._pattern = pattern
         self._shown = []
@@ -153,7 +148,7 @@ class LogBuffer:
 
     # -- searching -------------------------------------------------------------------------------------------------
 
-    def search(self, pattern: re.Pattern[str], start: int, step: int) -> Iterator[int | None]:
+    def search(self, pattern: Searcher, start: int, step: int) -> Iterator[int | None]:
         """Looks through shown lines from number `start` on, itself included; step 1 is towards the newest, -1 back.
 
         Yields None now and then while it looks, so that others can go on, and at last the number of the line found;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import ClassVar
@@ -14,6 +13,7 @@ from swarmtui.link.log_frames import STDERR, SYSTEM, LogLine, Origin
 from swarmtui.ui.cells import Span
 from swarmtui.ui.lines import Line, LineView
 from swarmtui.ui.log_buffer import LogBuffer
+from swarmtui.ui.patience import Searcher
 
 LABEL_MAX = 24
 TIME_WIDTH = len("11-21 12:59:30.123")
@@ -56,7 +56,7 @@ def slice_of(text: str, left: int, width: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=512)
-def matches_of(pattern: re.Pattern[str], text: str) -> tuple[tuple[int, int], ...]:
+def matches_of(pattern: Searcher, text: str) -> tuple[tuple[int, int], ...]:
     """Where a pattern matches, up to a bound; matches of nothing do not count."""
     found: list[tuple[int, int]] = []
     for match in pattern.finditer(text):
@@ -110,7 +110,7 @@ class LogView(LineView, can_focus=False):
         self.follow = True
         self.wrap = True
         self.times = True
-        self.pattern: re.Pattern[str] | None = None
+        self.pattern: Searcher | None = None
         self.current = -1
         self.status = ""
         self._label = label

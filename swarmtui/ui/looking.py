@@ -36,8 +36,7 @@ class Looking(Base):
         if key is None or derived is None:
             return
         view = views.view(name)
-        row = derived.rows.get(name, {}).get(key)
-        called = row[0].text.removesuffix(THROUGH) if row is not None else key
+        called = self._called(name, key)
 
         def lines() -> Lines:
             return view.describe(self.derived or derived, key)
@@ -50,6 +49,11 @@ class Looking(Base):
         self._want()
         self.push_screen(ReadingScreen(f"{view.one.capitalize()} {called}", lines), closed)
 
+    def _called(self, name: str, key: str) -> str:
+        """What people call a row; its id where it is gone."""
+        row = self.derived.rows.get(name, {}).get(key) if self.derived is not None else None
+        return row[0].text.removesuffix(THROUGH) if row is not None else key
+
     def raw(self, name: str, key: str | None) -> None:
         """Shows an object as the engine gives it."""
         if key is None or self.derived is None:
@@ -57,7 +61,8 @@ class Looking(Base):
         view = views.view(name)
         path = view.path(self.derived.snapshot, key)
         if path:
-            self.run_worker(self._raw(f"{view.one.capitalize()} {key}", path), exit_on_error=False)
+            title = f"{view.one.capitalize()} {self._called(name, key)}"
+            self.run_worker(self._raw(title, path), exit_on_error=False)
         else:
             self.complain(UsageError(f"No engine has a {view.one} as an object of its own.", "d describes it."))
 

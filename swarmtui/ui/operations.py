@@ -41,10 +41,12 @@ class Operations(Base):
     async def _operate(self, action: Action, keys: list[str]) -> None:
         from swarmtui.runbooks import params, registry
         from swarmtui.ui import questions
+        from swarmtui.ui.current import current
 
         runbook = registry.runbook(action.runbook)
         about = f", for {self._names(action.view, keys)}" if action.on else ""
-        given = await questions.ask(self, action, runbook, about)
+        now = current(action.view, keys, self.derived.snapshot) if self.derived is not None else {}
+        given = await questions.ask(self, action, runbook, about, now)
         if given is None:
             return
         if action.here and self.derived is not None:
@@ -70,7 +72,8 @@ class Operations(Base):
             if plan.nothing:
                 self.notify(plan.nothing, markup=False)
                 return None
-            if not await self.push_screen_wait(ConfirmScreen(plan, self.opening.name, changed=changed)):
+            screen = ConfirmScreen(plan, self.opening.name, changed=changed, production=self.opening.cluster.production)
+            if not await self.push_screen_wait(screen):
                 return None
             newest: Plan = await prepare()
             if newest.binding == plan.binding:
@@ -92,7 +95,7 @@ class Operations(Base):
             run.runner = Runner(
                 self._session(), plan, writer, decider=run, observe=observe, accepted=[str(rule) for rule in plan.rules]
             )
-            self.push_screen(RunScreen(run, self.opening.name))
+            self.push_screen(RunScreen(run, self.opening.name, production=self.opening.cluster.production))
             try:
                 run.outcome = await run.runner.run()
             finally:
@@ -117,4 +120,5 @@ class Operations(Base):
                 UsageError("Nothing was run from this console yet.", "See earlier runs with: swarmtui journal")
             )
         else:
-            self.push_screen(RunScreen(self.current_run, self.opening.name))
+            production = self.opening.cluster.production
+            self.push_screen(RunScreen(self.current_run, self.opening.name, production=production))

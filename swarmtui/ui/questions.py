@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from swarmtui.errors import UsageError
+from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
+from swarmtui.ui import views
+from swarmtui.ui.current import DIFFERS
 from swarmtui.ui.keys import Action
 from swarmtui.ui.screens.asking import AskScreen
 
@@ -19,28 +23,50 @@ if TYPE_CHECKING:
     from swarmtui.runbooks.runbook import Runbook
 
 
-async def ask(app: App[int], action: Action, runbook: Runbook, about: str) -> dict[str, str] | None:
+NUMBERS = frozenset({"replicas"})
+"""Parameters whose line begins with what they are now. A list of labels does not: what is taken out of the line would
+stay all the same, as only KEY- removes one."""
+
+TURNED = {"true": "false", "false": "true"}
+"""Who comes to a switch comes to turn it."""
+
+
+async def ask(
+    app: App[int], action: Action, runbook: Runbook, about: str, now: Mapping[str, str]
+) -> dict[str, str] | None:
     """Asks for the parameters of an action; None when the person leaves.
 
     Args:
         about: for what, after the question: ", for wrk1".
+        now: what parameters are now, as `current.current` tells it.
     """
     given: dict[str, str] = {}
     declared = {param.name: param for param in runbook.params}
+    what = action.label if action.on else f"{action.label} {views.view(action.view).one}"
     for name in action.asks:
         param = declared[name]
-        question = f"{param.help} ({param.shape}){about}:"
-        answer = await app.push_screen_wait(AskScreen(question, check=partial(_wrong_value, runbook, param)))
+        question = f"{what}{about}: {param.help} ({param.shape})"
+        value = now.get(name, "") if name in NUMBERS else TURNED.get(now.get(name, ""), "")
+        if name in now and name not in NUMBERS:
+            question += f"\nNow: {one_line(now[name])}"
+        screen = AskScreen(
+            question,
+            value=value,
+            check=partial(_wrong_value, runbook, param),
+            suggest=path_completed if name == "file" else None,
+        )
+        answer = await app.push_screen_wait(screen)
         if answer is None:
             return None
         given[name] = answer
     if action.words:
         known = [declared[name] for name in action.words]
-        shapes = "\n".join(f"  {param.name}={param.shape}" for param in known)
+        shapes = "\n".join(_shape(param, now.get(param.name, "")) for param in known)
         ask_for = f"What shall be different{about}?" if not action.asks else "Anything else? enter goes on without."
         question = f"{ask_for} Words of KEY=VALUE, quoted where they have blanks:\n{shapes}"
         check = partial(_wrong_words, runbook, known, bool(action.asks))
-        answer = await app.push_screen_wait(AskScreen(question, check=check))
+        suggest = partial(completed, names=action.words, now=now)
+        answer = await app.push_screen_wait(AskScreen(question, check=check, suggest=suggest))
         if answer is None:
             return None
         given |= words(answer)
@@ -68,6 +94,35 @@ def words(text: str) -> dict[str, str]:
             raise UsageError(f'"{key}" comes twice: separate several values by commas.')
         found[key] = value
     return found
+
+
+def completed(text: str, names: Sequence[str], now: Mapping[str, str]) -> str:
+    """What is being typed with its last word completed: a key, or after the = what it is now; "" for nothing to add."""
+    before, blank, word = text.rpartition(" ")
+    key, equals, _ = word.partition("=")
+    if equals:
+        known = now.get(key, "")
+        whole = f"{key}={known}" if known != DIFFERS and not any(c in " \t\"'" for c in known) else ""
+    else:
+        whole = next((f"{name}=" for name in names if key and name.startswith(key)), "")
+    return f"{before}{blank}{whole}" if len(whole) > len(word) and whole.startswith(word) else ""
+
+
+def path_completed(text: str) -> str:
+    """A path whose last part is completed by the first thing that begins so; "" for nothing to add (blocking)."""
+    folder, start = os.path.split(text)
+    if not start:
+        return ""
+    try:
+        with os.scandir(os.path.expanduser(folder) or ".") as entries:  # noqa: PTH111  # Path's raises for unknown users
+            found = min((entry for entry in entries if entry.name.startswith(start)), key=lambda entry: entry.name)
+            return text + found.name[len(start) :] + ("/" if found.is_dir() else "")
+    except (OSError, ValueError):  # there is no such folder; nothing begins so
+        return ""
+
+
+def _shape(param: Param, now: str) -> str:
+    return f"  {param.name}={param.shape}" + (f"   now {one_line(now)}" if now else "")
 
 
 def _wrong_value(runbook: Runbook, param: Param, text: str) -> str:

@@ -181,7 +181,7 @@ class TableView(LineView):
     def _parts(self, key: str, row: Row, layout: Layout) -> tuple[tuple[str, str], ...]:
         """Mark, sign of change, and cells of a row."""
         count = len(row)
-        cells = [row[index][:2] if index < count else ("", "") for index in layout.shown]
+        cells = [(row[index].text, row[index].style) if index < count else ("", "") for index in layout.shown]
         sign = ("", "")
         news = self._flashes.of(key, row) if self._flashes else None
         if news is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from rich.color import Color
+from rich.terminal_theme import TerminalTheme
 from textual.app import App
 from textual.theme import Theme
 
@@ -59,6 +61,26 @@ THEMES = {"dark": DARK, "light": LIGHT, "contrast": CONTRAST}
 """What `[ui] theme = …` and `:theme …` take."""
 
 
+def _palette(theme: Theme) -> TerminalTheme:
+    """What the names of colours in our texts ("bold red") mean in a theme.
+
+    Textual's own palettes are for listings: their red has so little light that it cannot be read without colours
+    (NO_COLOR), nor on a red header.
+    """
+    names = (
+        theme.background,
+        theme.error,
+        theme.success,
+        theme.warning,
+        theme.primary,
+        theme.accent,
+        theme.primary,
+        theme.foreground,
+    )
+    colours: list[tuple[int, int, int]] = [Color.parse(name or "default").get_truecolor() for name in names]
+    return TerminalTheme(colours[0], colours[-1], colours, colours)
+
+
 def use(app: App[Any], name: str) -> None:
     """Gives an app a theme.
 
@@ -69,5 +91,10 @@ def use(app: App[Any], name: str) -> None:
         close = difflib.get_close_matches(name, THEMES, 1)
         hint = f"Did you mean {close[0]}?" if close else f"Themes: {', '.join(THEMES)}."
         raise UsageError(f'There is no theme "{name}".', hint)
-    app.register_theme(THEMES[name])
-    app.theme = THEMES[name].name
+    theme = THEMES[name]
+    app.register_theme(theme)
+    if theme.dark:
+        app.ansi_theme_dark = _palette(theme)
+    else:
+        app.ansi_theme_light = _palette(theme)
+    app.theme = theme.name

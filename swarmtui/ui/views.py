@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from swarmtui.errors import UsageError
 from swarmtui.model.swarm import Snapshot
 from swarmtui.ui.cells import Column, Row, Rows
+from swarmtui.ui.rows import Made
 
 if TYPE_CHECKING:
     from swarmtui.model.health import Finding
@@ -73,16 +74,19 @@ class Kept:
 
     def __init__(self, make: Callable[..., Row]) -> None:
         self._make = make
-        self._kept: dict[str, tuple[tuple[Any, ...], Row]] = {}
+        self._bases: Mapping[str, Iterable[Any]] = {}
+        self._rows = Made(None, {})
 
-    def rows(self, bases: Mapping[str, tuple[Any, ...]]) -> Rows:
+    def rows(self, bases: Mapping[str, Iterable[Any]]) -> Rows:
         """The row of each id: `make(*basis)`, or the one made of an equal basis the last time."""
-        kept, before, make = {}, self._kept, self._make
-        for key, basis in bases.items():
-            known = before.get(key)
-            kept[key] = known if known is not None and known[0] == basis else (basis, make(*basis))
-        self._kept = kept
-        return {key: row for key, (_, row) in kept.items()}
+        before, rows, make = self._bases, self._rows, self._make
+        made = {key: make(*basis) for key, basis in bases.items() if before.get(key) != basis}
+        changed = {key: row for key, row in made.items() if rows.get(key) != row}
+        removed = rows.keys() - bases.keys()
+        if changed or removed:
+            self._rows = Made(rows, changed, removed)
+        self._bases = bases
+        return self._rows
 
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """swarmtui itself, as its command runs it, with an ear at its event loop.
 
-SIGUSR1 begins to listen, SIGUSR2 ends it and writes the turns to the file $SWARMTUI_GAPS as JSON. Nothing of the
+SIGUSR1 begins to listen, SIGUSR2 ends it and writes the windows to the file $SWARMTUI_GAPS as JSON. Nothing of the
 product is changed for it.
 """
 
@@ -38,7 +38,7 @@ class Ear:
         async with LoopGaps() as gaps:
             await enough.wait()
         new = self._file.with_suffix(".new")
-        new.write_text(json.dumps(gaps.turns))
+        new.write_text(json.dumps(list(gaps.windows.values())))
         new.rename(self._file)
 
 

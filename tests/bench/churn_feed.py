@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncssh
 
-from tests.feed import Feed
+from tests.feed import Feed, encoded
 from tests.link.support import Events, FakeEngine, FakeHost, Handler
 
 PATHS = ("/info", "/nodes", "/services", "/tasks")
@@ -82,7 +82,7 @@ def on_loopback(feed: Feed) -> None:
         body = feed._nodes[number]
         body["Status"]["Addr"] = "127.0.0.1"
         body["ManagerStatus"]["Addr"] = "127.0.0.1:1"
-        feed._encoded[number] = json.dumps(body).encode()
+        feed._encoded[number] = encoded(body)
 
 
 async def serve(folder: Path, nodes: int, services: int, tasks: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 PAUSE_MS = 1.0
+WINDOW_SECONDS = 0.1
 
 
 class LoopGaps:
@@ -14,19 +15,20 @@ class LoopGaps:
     Attributes:
         longest: ms of the longest gap, as a person would wait, with all that else goes on in the machine.
         computed: ms that the loop's own thread computed in the gap in which it computed most.
-        turns: (seconds since the beginning, ms of the gap, ms computed in it) of every turn.
+        windows: the longest gap of each tenth of a second, and the most computed in one gap of it; both in ms. Nothing
+            is kept of every turn: that alone would call the cycle collector.
     """
 
     def __init__(self) -> None:
         self.longest = 0.0
         self.computed = 0.0
-        self.turns: list[tuple[float, float, float]] = []
+        self.windows: dict[int, tuple[float, float]] = {}
 
     async def __aenter__(self) -> LoopGaps:
         self._task = asyncio.create_task(self._watch())
         await asyncio.sleep(0.02)
         self.longest = self.computed = 0.0
-        self.turns.clear()
+        self.windows.clear()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -42,16 +44,8 @@ class LoopGaps:
             gap, computed = (wall_now - wall) * 1000 - PAUSE_MS, (cpu_now - cpu) * 1000
             self.longest = max(self.longest, gap)
             self.computed = max(self.computed, computed)
-            self.turns.append((wall_now - begun, gap, computed))
+            window = int((wall_now - begun) / WINDOW_SECONDS)
+            worst = self.windows.get(window, (0.0, 0.0))
+            if gap > worst[0] or computed > worst[1]:
+                self.windows[window] = max(gap, worst[0]), max(computed, worst[1])
             wall, cpu = wall_now, cpu_now
-
-
-def worst_by_window(turns: list[tuple[float, float, float]], seconds: float = 0.1) -> tuple[list[float], list[float]]:
-    """The longest gap of each so many seconds, and the most computed in one gap of them; both in ms."""
-    gaps: dict[int, float] = {}
-    computed: dict[int, float] = {}
-    for at, gap, cpu in turns:
-        window = int(at / seconds)
-        gaps[window] = max(gaps.get(window, 0.0), gap)
-        computed[window] = max(computed.get(window, 0.0), cpu)
-    return list(gaps.values()), list(computed.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import chain
+from sys import getsizeof
 from typing import Any
 
 import pytest
@@ -226,7 +227,7 @@ def test_what_carries_much_is_known_again_without_being_kept() -> None:
     first = decode(body({"ID": "c1", "Spec": {"Name": "big", "Data": data}}, {"ID": "c2", "Spec": {"Name": "small"}}))
     again = decode(body({"ID": "c1", "Spec": {"Name": "big", "Data": data}}, {"ID": "c2", "Spec": {"Name": "other"}}))
     assert again["c1"] is first["c1"] and again["c2"] is not first["c2"]
-    assert sum(map(len, decode._seen)) < 100
+    assert sum(map(getsizeof, decode._seen)) < 100
     changed = decode(body({"ID": "c1", "Spec": {"Name": "big", "Data": data + "QUJE"}}))
     assert changed["c1"] is not first["c1"]
 

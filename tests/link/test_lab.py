@@ -168,6 +168,8 @@ async def test_commands(lab: Lab) -> None:
         assert (done.code, done.out, done.err) == (3, "op\n", "a\ufffd[2Jb")
         done = await ssh.run("wc -c", stdin=b"\0" * 5_000_000, timeout=20)
         assert done.out.strip() == "5000000"
+        for nothing in (b"", None):
+            assert (await ssh.run("wc -c", stdin=nothing, timeout=10)).out.strip() == "0"
         assert (await ssh.run("kill -TERM $$", timeout=10)).code == 143
         with pytest.raises(LinkError) as caught:
             await ssh.run("sleep 30", timeout=0.5)

@@ -480,6 +480,9 @@ async def test_commands(host: FakeHost, ssh: SshHost) -> None:
     assert (done.code, done.out, done.err) == (0, "a\ufffd[2J\nb\n", "\ufffderr")
     done = await ssh.run("wc", stdin=b"x" * 3_000_000, timeout=5)
     assert (done.code, done.out) == (3, "3000000")
+    for nothing in (b"", None):  # the end of the input comes all the same: a command that reads would wait for ever
+        done = await ssh.run("wc", stdin=nothing, timeout=5)
+        assert (done.code, done.out) == (3, "0")
     assert (await ssh.run("nothing", timeout=5)).code == 127
     done = await ssh.run("hostile", stdin=b"x" * 3_000_000, timeout=5)
     assert done.code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -59,6 +60,9 @@ esac
 """A `docker` that notes its arguments, and answers every wait as if it were so."""
 
 
+EFFECT = re.compile(r"docker \w+ (?:update|rm|remove|promote|demote|create|deploy|scale|rollback|leave)\b")
+
+
 def run_script(text: str, folder: Path) -> list[list[str]]:
     """Runs a script with such a `docker`, and an `ssh` that only notes; returns what was called."""
     log = folder / "log"
@@ -101,6 +105,22 @@ async def test_text_and_markdown_have_every_command_and_all_that_is_said(name: s
     for said in [*of.warnings, *of.notes, *(rule.what for rule in of.rules), *(str(rule) for rule in of.rules)]:
         assert said in text and said in markdown
     assert of.title in text and of.why in text
+
+
+@pytest.mark.parametrize(("name", "given"), ALL)
+async def test_folded_only_what_waits_is_told_in_words(name: str, given: dict[str, str]) -> None:
+    of = await made(name, given)
+    whole, folded = ([line.strip() for _, line in render.plan_lines(of, folded=fold)] for fold in (False, True))
+    for shown in (shown for step in of.steps for shown in step.shown):
+        waits = shown.line.startswith("i=0; until ") and not EFFECT.search(shown.line)
+        assert bool(shown.words) is waits
+        place = f"on {shown.host}" if shown.host else "on a manager"
+        assert f"{place}$ {shown.line}" in whole
+        told = f"{place}: {shown.words}" if waits else f"{place}$ {shown.line}"
+        assert told in folded
+        assert not waits or re.fullmatch(r"wait .*, at most \d+ s", shown.words)
+    assert len(whole) == len(folded)
+    assert render.can_fold(of.steps) is (whole != folded)
 
 
 async def test_what_moves_is_told_in_words() -> None:

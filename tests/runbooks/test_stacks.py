@@ -293,6 +293,41 @@ secrets: {pw: {file: pw}}
     assert (resumed.steps, resumed.binding) == (made.steps, made.binding)
 
 
+async def test_what_keeps_its_old_content_is_warned_about(tmp_path: Path, now: Any) -> None:
+    for name in ("new", "same", "pw"):
+        (tmp_path / name).write_text("s3cret-new")
+    text = """
+services: {web: {image: a, configs: [old, same, fresh, hidden], secrets: [pw]}}
+configs: {old: {file: new}, same: {file: same}, fresh: {file: new}, hidden: {file: new}}
+secrets: {pw: {file: pw}}
+"""
+
+    def there(name: str, **more: Any) -> dict[str, Any]:
+        return {"ID": f"id-{name}", "Spec": {"Name": f"shop_{name}", **more}}
+
+    configs = [
+        there("old", Data=base64.b64encode(b"s3cret-old").decode()),
+        there("same", Data=base64.b64encode(b"s3cret-new").decode()),
+        there("hidden"),
+    ]
+    engine = Engine(now, configs=configs, secrets=[there("pw", Data="")])
+    made = await plan(engine, "stack.deploy", stack="shop", file=str(write(tmp_path, text)))
+    assert made.warnings == (
+        f"Secret shop_pw is there already and stays as it is; whether {tmp_path}/pw still has the same content, nobody "
+        "can see. For a new content give it a new name.",
+        f"Config shop_old is there already, with another content than {tmp_path}/new, and keeps it: Swarm never "
+        "changes one. For the new content give it a new name.",
+        f"Config shop_hidden is there already and stays as it is; whether {tmp_path}/new still has the same content, "
+        "nobody can see. For a new content give it a new name.",
+    )
+    assert [step.id for step in made.steps[:2]] == ["config-shop_fresh", "deploy"]
+    told = json.dumps([made.facts, render.plan_json(made)])
+    assert "s3cret" not in told and base64.b64encode(b"s3cret-old").decode()[:8] not in told
+    (tmp_path / "new").write_text("s3cret-old")
+    again = await plan(engine, "stack.deploy", stack="shop", file=str(write(tmp_path, text)))
+    assert not any("shop_old" in warning for warning in again.warnings) and again.binding != made.binding
+
+
 async def test_options_reach_the_command_and_prune_is_told_loudly(tmp_path: Path, now: Any) -> None:
     file = write(tmp_path, "services: {web: {image: 'nginx:1.25', environment: [PW=s3cret-running]}}")
     engine = Engine(now, services=[running("shop_web"), running("shop_old")], networks=[NETWORK])

@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -180,7 +181,7 @@ async def loop_figures(count: int) -> dict[str, float]:
         changed[key] = make_row(int(key[2:]), labels=f"changed {rng.random()}")
         renamed[key] = make_row(int(key[2:]), name=f"new-{rng.randint(0, 99999)}")
     fewer = {key: row for key, row in rows.items() if rng.random() > 0.01}
-    equal = {key: tuple(Cell(*cell) for cell in row) for key, row in rows.items()}
+    equal = {key: tuple(map(copy, row)) for key, row in rows.items()}
     table = Table(COLUMNS)
     app = TableApp(table)
     cases: tuple[tuple[str, Callable[[], object], Callable[[], object]], ...] = (

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swarmtui.ui.fleet import Seen
+from swarmtui.ui.keys import check_keys
 from swarmtui.ui.screens.asking import AskScreen
 from tests.driver import Driver, Recorded
 from tests.ui.clusters import left, line, reads, shown, silent, site
@@ -164,7 +165,10 @@ async def test_an_error_nobody_expected_is_told(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_keys_can_be_remapped(tmp_path: Path) -> None:
-    async with site(tmp_path, prod="calm") as here, shown(here.fleet(), keys={"clusters.quit": "x"}) as page:
+    keys = {"clusters.quit": "x"}
+    check_keys(keys, tmp_path / "config.toml")
+    async with site(tmp_path, prod="calm") as here, shown(here.fleet(), keys=keys) as page:
+        await page.here().press("question_mark").at("reading").sees("x Leave").press("escape")
         await page.here().press("q")
         assert not page.app._exit
         await page.here().press("x")

@@ -53,6 +53,20 @@ async def test_a_drain_is_planned_confirmed_and_proved(tmp_path: Path) -> None:
         await console.nodes().shows("wrk1", "active")
 
 
+async def test_what_waits_is_told_in_words_and_whole_at_a_key(tmp_path: Path) -> None:
+    async with opened(tmp_path, size=(80, 24)) as (_, console):
+        await console.nodes().select("wrk1").press("D").at("confirm").press("pagedown", "pagedown", "pagedown")
+        await console.here().sees("on a manager: wait until wrk1 is empty, at most 600 s", "w Whole commands")
+        assert "until s=" not in console.words
+        await console.here().press("c").told("The commands are copied.")
+        assert "i=0; until s=$(docker node ps" in console.app.clipboard
+        await console.here().press("w").sees("on a manager$ i=0; until s=$(docker node ps")
+        await console.here().press("w").sees("at most 600 s").press("y").at("run").sees("Done and verified.", within=60)
+        await console.here().sees("at most 600 s").press("w").sees("i=0; until [")
+        await console.here().press("up", "up").sees("on a manager$ docker node update")
+        await console.here().press("down").sees("i=0; until s=").until_done()
+
+
 async def test_marked_nodes_are_paused_one_after_the_other(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, console):
         await console.nodes().mark("wrk1", "wrk2").press("S").dialog("Pause wrk1, wrk2").confirm().until_done()
@@ -63,6 +77,7 @@ async def test_marked_nodes_are_paused_one_after_the_other(tmp_path: Path) -> No
 async def test_a_demotion_that_costs_the_last_tolerance_wants_the_name_typed(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, console):
         await console.nodes().select("mgr2").press("M").dialog("SAFETY RULE tolerance=mgr2", "survives 1 loss")
+        await console.here().sees("f2 Whole commands", "f3 Copy commands").press("f2").sees("i=0; until [").press("f2")
         await console.here().press("y").type("no").press("enter").told("nothing was done").at("confirm").leave()
         await console.nodes().shows("mgr2", "Reachable")
         await console.nodes().press("M").confirm("mgr2").until_done()

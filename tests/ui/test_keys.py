@@ -34,3 +34,10 @@ def test_a_remapped_key_that_does_not_exist_is_named() -> None:
     check_keys({"node.drain": "ctrl+e"}, Path("config.toml"))
     with pytest.raises(UsageError, match=r"config.toml, keys\.node\.dran.*Did you mean .node\.drain"):
         check_keys({"node.dran": "x"}, Path("config.toml"))
+
+
+def test_the_keys_of_the_start_page_and_of_what_is_read_may_be_remapped_and_those_of_a_plan_stay() -> None:
+    check_keys({"clusters.open": "ctrl+e", "clusters.3": "f3", "app.quit": "ctrl+x", "reading.back": "b"}, Path("c"))
+    for name in ("confirm.yes", "run.stop", "ask.leave"):
+        with pytest.raises(UsageError, match=f"keys.{name}: the keys of questions, plans and runs cannot be remapped"):
+            check_keys({name: "x"}, Path("c"))

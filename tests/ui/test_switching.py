@@ -16,6 +16,7 @@ from swarmtui.config import state_dir
 from swarmtui.opening import find
 from swarmtui.session import Session
 from swarmtui.ui import app as console_module
+from swarmtui.ui import staying
 from swarmtui.ui.app import TO_CLUSTERS
 from swarmtui.ui.screens import clusters as page_module
 from tests.actions.cli import Cli, Result
@@ -116,7 +117,8 @@ async def test_switching_takes_one_key_and_what_is_done_is_done_to_the_cluster_s
             await console.nodes().live().header("PRODUCTION", "prod").contains("mgr1", "wrk1")
             assert console.app.main.header.has_class("production")
             # A mark and a dialog are left behind, and go nowhere.
-            await console.nodes().mark("wrk2", "wrk3").press("S").dialog("Pause wrk2, wrk3").leave()
+            await console.nodes().mark("wrk2", "wrk3").press("S").dialog("PRODUCTION On prod", "Pause wrk2, wrk3")
+            await console.here().leave()
             await console.nodes().press("ctrl+o")
 
         async def choose_stage(page: Driver) -> None:
@@ -143,14 +145,16 @@ async def test_switching_takes_one_key_and_what_is_done_is_done_to_the_cluster_s
 async def test_an_operation_under_way_keeps_its_cluster_on_the_screen(
     tmp_path: Path, play: Callable[..., Awaitable[int]]
 ) -> None:
-    async with site(tmp_path, speed=1, prod="calm", stage="calm") as here:
+    # Slow, so that the drain is under way for all that is looked at meanwhile, however busy the machine is.
+    async with site(tmp_path, speed=0.4, prod="calm", stage="calm") as here:
 
         async def drain(console: Driver) -> None:
-            await console.nodes().live().select("wrk1").press("D").confirm().at("run").press("escape").at("main")
+            await console.nodes().live().select("wrk1").press("D").confirm().at("run")
+            await console.here().sees("PRODUCTION Drain wrk1 on prod").press("escape").at("main")
             await console.here().header("Drain wrk1").press("ctrl+o").told("Drain wrk1 is under way on prod")
             await console.here().press("colon").type("clusters").press("enter").at("main").header("prod", "Drain wrk1")
             assert not console.app._exit
-            await console.here().told("Drain wrk1", "done and verified", within=60)
+            await console.here().told("Drain wrk1", "done and verified", within=150)
             await console.here().press("ctrl+o")
 
         async def leave(page: Driver) -> None:
@@ -226,7 +230,20 @@ async def test_in_a_real_terminal_the_page_opens_a_console_and_comes_back(tmp_pa
                 process.type("\x0f")
                 while "KEY PROD STATE" not in process.text[begin:]:
                     process.more()
+                # Nobody saw the shell in between: the other screen was entered once, and not left yet.
+                assert process.text.count("\x1b[?1049h") == 1 and "\x1b[?1049l" not in process.text
                 process.type("q")
                 return process.end()
 
-        assert (await asyncio.to_thread(go)).code == 0
+        done = await asyncio.to_thread(go)
+        assert done.code == 0
+        assert done.out.count("\x1b[?1049l") == 1 and done.out.rindex("\x1b[?1049l") < done.out.rindex("\x1b[?25h")
+
+
+def test_a_console_that_does_not_come_leaves_no_terminal_behind(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(staying.Between, "there", True)
+    staying.leave()
+    staying.leave()
+    assert capfd.readouterr().err == "\x1b[?1049l\x1b[?25h"

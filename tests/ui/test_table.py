@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from swarmtui.ui import lines
 from swarmtui.ui.cells import ASCII, GUTTER, Glyphs, fit_columns, fit_text, glyphs_for, natural, natural_widths
-from swarmtui.ui.rows import RowStore
+from swarmtui.ui.rows import Made, RowStore
 from swarmtui.ui.table import Cell, Column, Row, Table
 from tests.ui.table_app import COLUMNS, TableApp, bytes_of, make_row, make_rows, settle
 
@@ -223,6 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = RowStore()
         self.rows: dict[str, Row] = {}
+        self.made = Made(None, {})
         self.column: int | None = None
         self.reverse = False
         self.predicate: Callable[[str, Row], bool] | None = None
@@ -246,6 +247,13 @@ class StoreMachine(RuleBasedStateMachine):
         assert change.updated == {key: old[key] for key in old.keys() & expected.keys() if old[key] != expected[key]}
         kept = {key: expected[key] for key in old if key in expected}
         self.rows = {**kept, **expected}
+
+    @rule(new=some)
+    def replace_by_what_a_maker_made(self, new: dict[str, Row]) -> None:
+        changed = {key: row for key, row in new.items() if self.made.get(key) != row}
+        self.made = Made(self.made, changed, self.made.keys() - new.keys())
+        assert self.made == new
+        self.replace(self.made)
 
     @rule(added=some, updated=some, removed=st.lists(keys, max_size=3))
     def apply(self, added: dict[str, Row], updated: dict[str, Row], removed: list[str]) -> None:
@@ -279,6 +287,20 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.visible == shown
         assert self.store.rows == self.rows
         assert {key for key in "abcdefghij" if self.store.shows(key)} == set(shown)
+
+
+def test_rows_that_know_what_changed_are_not_compared_by_a_table_that_shows_those_before() -> None:
+    first = Made(None, rows_of(*"abc"))
+    then = Made(first, rows_of("d"), {"a"})
+    assert then.follows(first) and not first.follows(then) and not then.follows(dict(first))
+    store = RowStore()
+    store.replace(first)
+    change = store.replace(then)
+    assert (store.rows is then, change.added, change.removed) == (True, ["d"], {"a"})
+    assert not store.replace(then)
+    store.apply(rows_of("e"), {}, ())
+    assert (list(then), list(store.rows)) == (["b", "c", "d"], ["b", "c", "d", "e"]), "a maker's rows stay as they are"
+    assert set(store.replace(Made(then, rows_of("f"))).removed) == {"e"}, "these do not follow what is shown"
 
 
 StoreMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=20, deadline=None)

@@ -6,12 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from swarmtui.model.objects import SwarmEvent
 from swarmtui.model.swarm import Snapshot
 from swarmtui.runbooks.journal import Journal
-from swarmtui.ui.cells import Cell, Row
+from swarmtui.ui.cells import Cell, Row, natural
 from swarmtui.ui.derive import Derived, Deriver
-from swarmtui.ui.views import ENTRIES, HISTORY, NOT_YET, Env, view
+from swarmtui.ui.filters import parse
+from swarmtui.ui.panes.nodes import THROUGH
+from swarmtui.ui.rows import Made
+from swarmtui.ui.views import ENTRIES, HISTORY, NO_FACETS, NOT_YET, Env, view
 from tests import builders as b
 
 NOW = 1_714_651_200.0  # 2024-05-02 12:00 UTC: two hours after what the builders make
@@ -59,7 +64,7 @@ def test_what_runs_on_a_node_that_is_down_or_gone_only_seems_to_run() -> None:
     made = [b.task(WEB, DEAD, 1, id="ghost"), b.task(WEB, gone, 2, id="lost"), b.task(WEB, ON, 3, id="fine")]
     made += [b.task(WEB, DEAD, 4, id="left", desired="shutdown"), b.task(WEB, DEAD, 5, id="orphan", state="orphaned")]
     found = tasks(*made)
-    states = {key: cells(found, "tasks", key)["state"][:2] for key in found.rows["tasks"]}
+    states = {key: (c.text, c.style) for key in found.rows["tasks"] for c in (cells(found, "tasks", key)["state"],)}
     assert states == {
         "ghost": ("running? node down", "bad"), "lost": ("running? node gone", "bad"), "fine": ("running", "good"),
         "left": ("running? node down", "warn"), "orphan": ("orphaned", "bad"),
@@ -94,6 +99,46 @@ def test_a_task_that_did_not_change_yields_the_very_same_row() -> None:
     made[1] = b.task(WEB, ON, 2, id="2", state="failed")
     later = deriver(b.snapshot([ON], [WEB], made), Env(now=NOW + 60), ["tasks"]).rows["tasks"]
     assert later["1"] is first["1"] and later["2"] != first["2"]
+
+
+def test_rows_say_how_they_differ_from_those_before() -> None:
+    deriver, made = Deriver(), [b.task(WEB, ON, 1, id="1"), b.task(WEB, ON, 2, id="2")]
+    first = deriver(b.snapshot([ON], [WEB], made), Env(now=NOW), ["tasks"]).rows["tasks"]
+    assert deriver(b.snapshot([ON], [WEB], made), Env(now=NOW + 1), ["tasks"]).rows["tasks"] is first
+    made = [made[0] | {"Version": {"Index": 99}}, b.task(WEB, ON, 3, id="3")]
+    later = deriver(b.snapshot([ON], [WEB], made), Env(now=NOW + 2), ["tasks"]).rows["tasks"]
+    assert isinstance(later, Made) and later.follows(first)
+    assert (later.changed.keys(), later.removed) == ({"3"}, {"2"}), "a new version that looks the same is no change"
+
+
+def test_another_view_of_the_same_snapshot_needs_no_other_findings() -> None:
+    deriver, snapshot = Deriver(), b.snapshot([ON, DEAD], [WEB], [b.task(WEB, ON, 1)])
+    nodes = deriver(snapshot, Env(now=NOW), ["nodes"])
+    both = deriver(snapshot, Env(now=NOW, through=ON["ID"]), ["nodes", "services"])
+    assert both.findings is nodes.findings is both.env.findings and nodes.findings
+    assert set(both.rows) == {"nodes", "services"} and both.rows["nodes"] != nodes.rows["nodes"]
+    assert deriver(b.snapshot([ON], [WEB]), Env(now=NOW), ["nodes"]).findings != nodes.findings
+
+
+def test_tasks_are_sorted_by_their_whole_name() -> None:
+    odd = b.service("Web-2.x10")
+    made = [b.task(odd, ON, slot, id=str(slot)) for slot in (1, 2, 10)] + [b.task(odd, ON, 0, id="0")]
+    names = [row[0] for row in derived(b.snapshot([ON], [odd], made), "tasks").rows["tasks"].values()]
+    assert {cell.text for cell in names} == {f"Web-2.x10.{which}" for which in ("1", "2", "10", "on")}
+    assert all(cell.sort == natural(cell.text) + "\0" + "000" for cell in names)
+
+
+@pytest.mark.parametrize("word", ["shop_WEB1", "web1", "10.1", "registry/shop", "reg", "ready", "Web-2", "x,y", "rs"])
+def test_a_word_that_only_means_itself_finds_what_it_would_as_a_regular_expression(word: str) -> None:
+    rows: list[Row] = [
+        (Cell(name), Cell(state), Cell("registry/shop/web:1.2.3"))
+        for name in ("shop_web1.10", "SHOP_WEB19.1", "web-2", f"mgr{THROUGH}", "x,y", "10.1.2.3")
+        for state in ("Ready", "down")
+    ]
+    same = parse(f"(?:{word})", lambda key: NO_FACETS)
+    plain = parse(word, lambda key: NO_FACETS)
+    assert plain is not None and same is not None
+    assert [plain("", row) for row in rows] == [same("", row) for row in rows]
 
 
 def test_filters_find_tasks_by_node_service_stack_and_label() -> None:
@@ -152,7 +197,7 @@ def test_the_journal_lists_runs_and_reports_one(tmp_path: Path) -> None:
         writer.write("end", outcome="done")
     now = derived(b.snapshot([ON]), "journal", journal=tmp_path)
     assert cells(now, "journal", "20240502T100000Z-node.drain-ab12")["outcome"] == Cell("done", "good")
-    assert ("title", "# Drain wrk1") in view("journal").describe(now, "20240502T100000Z-node.drain-ab12")
+    assert ("title", "Drain wrk1") in view("journal").describe(now, "20240502T100000Z-node.drain-ab12")
 
 
 HOSTILE = "a\nb\t[red]x[/]\x1b[31m"

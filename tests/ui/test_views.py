@@ -151,6 +151,7 @@ async def test_faults_only_history_and_what_a_lost_node_leaves(tmp_path: Path) -
 async def test_an_object_as_json_and_as_yaml(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, console):
         await console.here().view("services").contains("shop_web").select("shop_web").press("y").at("reading")
+        await console.here().sees("Service shop_web").press("G").sees("Endpoint").press("g").sees('"ID":')
         await console.here().sees('"Spec": {').press("y").sees("Spec:", "Name: shop_web").press("y").sees('"Spec": {')
         await console.here().leave().view("stacks").contains("shop").press("y").told("No engine has a stack")
         await console.here().view("services").press("enter").sees("updates", "networks", "Tasks").leave()
@@ -245,7 +246,7 @@ async def test_events_are_shown_as_they_come(tmp_path: Path) -> None:
         await console.nodes().select("wrk1").press("S").confirm().until_done()
         await console.here().view("events").sees("node", "update", "wrk1")
         await console.here().view("journal").sees("Pause wrk1", "done").press("enter").at("reading")
-        await console.here().sees("# Pause wrk1", "docker node update --availability pause wrk1").leave()
+        await console.here().sees("Pause wrk1", "docker node update --availability pause wrk1").leave()
 
 
 async def test_the_log_of_a_service_and_of_a_task(tmp_path: Path) -> None:

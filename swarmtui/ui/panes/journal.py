@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,9 @@ from swarmtui.errors import UsageError
 from swarmtui.model.swarm import Snapshot
 from swarmtui.model.text import harmless, one_line
 from swarmtui.runbooks.journal import Journal, RunRecord
-from swarmtui.runbooks.render import report
 from swarmtui.ui.ages import age_of, moment
 from swarmtui.ui.cells import Cell, Column, Row, Rows
-from swarmtui.ui.describe import Lines, gone
+from swarmtui.ui.describe import Lines, fact_lines, gone
 from swarmtui.ui.views import Env, Kept, View
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ COLUMNS = (
 )
 
 _TEXTS = ("runbook", "title", "cluster_id", "target", "operator", "started_at", "ended_at", "outcome", "detail")
+_LINES = {"done": "good", "": "warn", "stopped": "warn"}
 _STYLES = {"done": "good", "": "warn", "stopped": "warn", "failed": "bad"}
 
 
@@ -114,7 +115,31 @@ def _describe(derived: Derived, key: str) -> Lines:
         return gone("run")
     if isinstance(record, str):
         return [("bad", record)]
-    return [("title" if line.startswith("#") else "plain", harmless(line)) for line in report(record).splitlines()]
+    return list(_lines(record))
+
+
+def _lines(record: RunRecord) -> Iterator[tuple[str, str]]:
+    yield "title", one_line(record.title or record.runbook)
+    outcome = one_line(record.outcome) or "cut off"
+    yield _LINES.get(record.outcome, "bad"), outcome + (f": {one_line(record.detail)}" if record.detail else "")
+    yield from fact_lines(
+        {
+            "run": record.id,
+            "runbook": record.runbook,
+            "cluster": f"{record.target} (Swarm {record.cluster_id[:12] or 'unknown'})",
+            "by": record.operator,
+            "started": record.started_at,
+            "ended": record.ended_at,
+            "accepted": ", ".join(map(str, record.accepted)),
+        }
+    )
+    for step_id, step in record.steps.items():
+        yield "heading", one_line(f"{step_id}: {step.state}")
+        yield "dim", f"  {one_line(step.started_at)} to {one_line(step.ended_at) or '?'}"
+        if step.detail:
+            yield "bad" if step.state == "failed" else "plain", f"  {one_line(step.detail)}"
+        for command in step.commands:
+            yield from (("command", f"  {harmless(line)}") for line in command.splitlines())
 
 
 VIEW = View(

@@ -12,6 +12,7 @@ from swarmtui.model.text import one_line
 from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
 from swarmtui.ui.describe import Lines, fact_lines, gone
 from swarmtui.ui.panes.services import counts
+from swarmtui.ui.panes.used import column
 from swarmtui.ui.views import Env, Facets, Kept, Once, View, known
 
 if TYPE_CHECKING:
@@ -113,12 +114,14 @@ def _lines(name: str, services: list[Service], derived: Derived) -> Iterator[tup
         told = ", ".join(names.get(name, ())) if known(derived.snapshot, kind) else "not known yet"
         yield from fact_lines({kind: told})
     yield "heading", "Services"
-    for service in services:
-        running, desired = numbers.of(service)
+    called = column(service.name for service in services)
+    running_of = [numbers.of(service) for service in services]
+    shares = column(f"{running}/{desired}" for running, desired in running_of)
+    for service, name, share, (running, desired) in zip(services, called, shares, running_of, strict=True):
         container = service.spec.task_template.container_spec
         image = one_line(container.image).partition("@")[0] if container is not None else "-"
         style = "plain" if running >= desired or service.is_job else "warn" if running else "bad"
-        yield style, f"  {one_line(service.name)}  {running}/{desired}  {image}"
+        yield style, f"  {name}  {share}  {image}"
 
 
 VIEW = View(

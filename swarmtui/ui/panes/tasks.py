@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from swarmtui.model.objects import stack_of
 from swarmtui.model.swarm import Node, Service, Snapshot, Task
 from swarmtui.model.text import one_line
-from swarmtui.ui.ages import age, age_of, moment
+from swarmtui.ui.ages import MINUTE, age, age_of, moment
 from swarmtui.ui.cells import Cell, Column, Row, Rows, natural, plain
 from swarmtui.ui.describe import Lines, fact_lines, gone
 from swarmtui.ui.views import BEFORE, HISTORY, NO_FACETS, Env, Facets, Kept, View, known
@@ -43,6 +45,20 @@ _STYLES = {
 }
 
 
+class _Basis(Struct, frozen=True, gc=False):
+    """What a row is made of. There are ten thousand, which the cycle collector need not look at."""
+
+    task: Task
+    service: str
+    hostname: str
+    lost: str
+    rank: int
+    aged: str
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(astuple(self))
+
+
 class TaskRows:
     """Makes the rows of the tasks view."""
 
@@ -50,35 +66,40 @@ class TaskRows:
         self._kept = Kept(_row)
 
     def __call__(self, snapshot: Snapshot, env: Env) -> Rows:
-        services, nodes, now = snapshot.services, snapshot.nodes, env.now
-        history = HISTORY in env.options
+        now, history = env.now, HISTORY in env.options
         nodes_known = known(snapshot, "nodes")
-        bases: dict[str, tuple[Task, str, str, str, int, str]] = {}
+        names = {key: service.spec.name for key, service in snapshot.services.items()}
+        places = {key: (node.description.hostname, _lost_on(node)) for key, node in snapshot.nodes.items()}
+        nowhere = ("", _lost_on(None) if nodes_known else "")
+        ages: dict[int, str] = {}
+        bases: dict[str, _Basis] = {}
         # Ten thousand times: what only a new row needs is worked out by `_row`.
         for task, rank in _ranked(snapshot):
             if rank and not history and task.is_terminal:
                 continue
-            service, node = services.get(task.service_id), nodes.get(task.node_id)
-            bases[task.id] = (
-                task,
-                service.spec.name if service is not None else "",
-                node.description.hostname if node is not None else "",
-                lost_with(task, node) if nodes_known else "",
-                rank,
-                age(now - at) if (at := moment(task.status.timestamp)) else "-",
-            )
+            node_id, status = task.node_id, task.status
+            hostname, lost = places.get(node_id, nowhere)
+            if lost and not (node_id and status.state == "running"):
+                lost = ""
+            aged = "-"
+            if at := moment(status.timestamp):
+                minutes = int((now - at) // MINUTE)  # no age reads otherwise within one
+                aged = ages.get(minutes) or ages.setdefault(minutes, age(minutes * MINUTE))
+            bases[task.id] = _Basis(task, names.get(task.service_id, ""), hostname, lost, rank, aged)
         return self._kept.rows(bases)
 
 
 def _ranked(snapshot: Snapshot) -> Iterator[tuple[Task, int]]:
     """Every task with its place in its slot: 0 for the one that counts, then the newest first."""
-    slots: dict[tuple[str, object], list[Task]] = defaultdict(list)
+    slots: dict[tuple[str, object], Task] = {}
+    several: dict[tuple[str, object], list[Task]] = {}
     for task in snapshot.tasks.values():
-        slots[task.service_id, task.slot or task.node_id].append(task)
-    for tasks in slots.values():
-        if len(tasks) == 1:
-            yield tasks[0], 0
-            continue
+        place = (task.service_id, task.slot or task.node_id)
+        first = slots.setdefault(place, task)
+        if first is not task:
+            several.setdefault(place, [first]).append(task)
+    yield from ((task, 0) for place, task in slots.items() if place not in several)
+    for tasks in several.values():
         tasks.sort(key=_newest, reverse=True)
         yield from ((task, rank) for rank, task in enumerate(tasks))
 
@@ -102,8 +123,10 @@ def task_name(task: Task, service: Service | None, node: Node | None) -> str:
 
 def lost_with(task: Task, node: Node | None) -> str:
     """Why a task that reads "running" proves nothing: what became of its node (moby#37320); "" where it is fine."""
-    if task.status.state != "running" or not task.node_id:
-        return ""
+    return _lost_on(node) if task.status.state == "running" and task.node_id else ""
+
+
+def _lost_on(node: Node | None) -> str:
     if node is None:
         return "node gone"
     return "" if node.is_ready else f"node {one_line(node.status.state) or 'unknown'}"
@@ -112,7 +135,7 @@ def lost_with(task: Task, node: Node | None) -> str:
 def _row(task: Task, service: str, hostname: str, lost: str, rank: int, aged: str) -> Row:
     status = task.status
     node = plain(hostname or task.node_id[:12])
-    name = f"{plain(service or task.service_id[:12])}.{task.slot or node}"
+    of, which = plain(service or task.service_id[:12]), str(task.slot or node)
     state = plain(status.state) or "?"
     style = _STYLES.get(status.state, "")
     if lost:
@@ -125,7 +148,8 @@ def _row(task: Task, service: str, hostname: str, lost: str, rank: int, aged: st
     ended = status.state in ("complete", "failed", "shutdown", "rejected")
     dim = "dim" if before else ""
     return (
-        Cell((BEFORE if before else "") + name, dim, f"{natural(name)}\0{rank:03}"),
+        # Its order is that of the whole name, put together of what is known already.
+        Cell(f"{BEFORE if before else ''}{of}.{which}", dim, f"{natural(of)}.{natural(which)}\0{rank:03}"),
         Cell(state, style),
         Cell(plain(task.desired_state), "dim"),
         Cell(node or "-", dim or ("" if node else "dim")),

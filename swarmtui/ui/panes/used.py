@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rich.cells import cell_len, set_cell_size
 
 from swarmtui.model.objects import stack_of
 from swarmtui.model.swarm import Service, Snapshot
@@ -28,6 +30,13 @@ def facets_of(labels: Mapping[str, str] | None, users: Sequence[Service]) -> Fac
     return Facets((), names, (stack_of(labels),), labels or {})
 
 
+def column(texts: Iterable[str]) -> list[str]:
+    """Texts of a cluster as a column: harmless, and as wide as the widest of them."""
+    shown = [one_line(text) for text in texts]
+    width = max(map(cell_len, shown), default=0)
+    return [set_cell_size(text, width) for text in shown]
+
+
 def end_lines(
     labels: Mapping[str, str] | None, users: Sequence[Service], snapshot: Snapshot
 ) -> Iterator[tuple[str, str]]:
@@ -35,8 +44,8 @@ def end_lines(
     yield from label_lines(labels)
     yield "heading", "Used by"
     numbers = counts(snapshot)
-    for service in users:
+    for service, name in zip(users, column(service.name for service in users), strict=True):
         running, desired = numbers.of(service)
-        yield "plain", f"  {one_line(service.name)}  {running}/{desired}"
+        yield "plain", f"  {name}  {running}/{desired}"
     if not users:
         yield "dim", "  no service"

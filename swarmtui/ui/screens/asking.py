@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from swarmtui.model.text import one_line
+from swarmtui.ui.screen_keys import ASK
 
 if TYPE_CHECKING:
     from swarmtui.link.hostkeys import HostKeyQuestion
@@ -24,34 +26,46 @@ class AskScreen(Screen[str | None]):
     Args:
         question: shown above the line, may have several lines.
         secret: the line is not shown.
+        value: what the line begins with; what is typed replaces it.
         check: says what is wrong with a line, or "".
+        suggest: says what a line may become, or ""; the right arrow takes it. Asked in a thread.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave", id="ask.leave", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = ASK
 
     DEFAULT_CSS = """
     AskScreen { background: $surface; align: center middle; }
     AskScreen > Vertical { width: 90%; max-width: 100; height: auto; border: round $primary; padding: 0 1; }
+    AskScreen VerticalScroll { height: auto; max-height: 65vh; scrollbar-size-vertical: 1; }
     AskScreen Static { height: auto; }
     AskScreen #ask-wrong { color: $error; }
     AskScreen Input { border: tall $primary; }
     """
 
     def __init__(
-        self, question: str, *, secret: bool = False, value: str = "", check: Callable[[str], str] = lambda text: ""
+        self,
+        question: str,
+        *,
+        secret: bool = False,
+        value: str = "",
+        check: Callable[[str], str] = lambda text: "",
+        suggest: Callable[[str], str] | None = None,
     ) -> None:
         super().__init__()
         self._question = question
         self._secret = secret
         self._value = value
         self._check = check
+        self._suggester = _Suggester(suggest) if suggest is not None else None
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._question, markup=False)
-            yield Input(value=self._value, password=self._secret, id="ask-line")
+            with VerticalScroll(can_focus=False):
+                yield Static(self._question, markup=False)
+            yield Input(value=self._value, password=self._secret, suggester=self._suggester, id="ask-line")
             yield Static("", id="ask-wrong", markup=False)
-            yield Static("enter: go on · esc: leave", markup=False)
+            take = " · right: take what is offered" if self._suggester is not None else ""
+            yield Static(f"enter: go on · esc: leave{take}", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
@@ -64,6 +78,17 @@ class AskScreen(Screen[str | None]):
 
     def action_leave(self) -> None:
         self.dismiss(None)
+
+
+class _Suggester(Suggester):
+    """Offers what a function says."""
+
+    def __init__(self, suggest: Callable[[str], str]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._suggest = suggest
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(self._suggest, value) or None
 
 
 class UiPerson:

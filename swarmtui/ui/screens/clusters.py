@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.style import Style
 from rich.text import Text
 from textual import on
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.timer import Timer
@@ -26,7 +26,9 @@ from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import one_line
 from swarmtui.ui import fleet_rows
 from swarmtui.ui.keybar import KeyBar
+from swarmtui.ui.screen_keys import CLUSTERS, QUIT
 from swarmtui.ui.screens.reading import ReadingScreen
+from swarmtui.ui.staying import StayingApp
 from swarmtui.ui.table import Table
 from swarmtui.ui.theme import use as use_theme
 
@@ -41,19 +43,7 @@ class ClustersScreen(Screen[None]):
     """One row for each cluster, and two lines on the one under the cursor."""
 
     AUTO_FOCUS = "#clusters"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "o", "open", "Open", key_display="enter 1-9", id="clusters.open", tooltip="Open the cluster: o does too"
-        ),
-        *(
-            Binding(str(number), f"open_number({number})", "Open", show=False, id=f"clusters.{number}")
-            for number in range(1, 10)
-        ),
-        Binding("d,a,i", "describe", "Describe", id="clusters.describe", tooltip="Alarms, and what was tried"),
-        Binding("ctrl+r", "again", "Try again", id="clusters.again", tooltip="Ask all of them again, now"),
-        Binding("question_mark", "help", "Keys", key_display="?", id="clusters.help", tooltip="These keys"),
-        Binding("q", "app.leave", "Quit", id="clusters.quit", tooltip="Leave"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = CLUSTERS
 
     DEFAULT_CSS = """
     ClustersScreen { background: $surface; }
@@ -175,13 +165,14 @@ class ClustersScreen(Screen[None]):
             lines.append(("heading", title))
             for binding in bindings:
                 assert isinstance(binding, Binding)
-                if not binding.action.startswith("open_number"):
+                # Marks are for operations, and here is none.
+                if not binding.action.startswith(("open_number", "mark", "unmark")):
                     key = self.app.keys.get(binding.id or "", "") or binding.key_display or binding.key
                     lines.append(("plain", f"  {key:16} {binding.tooltip or binding.description}"))
         self.app.push_screen(ReadingScreen("Keys of the clusters", lambda: lines))
 
 
-class ClustersApp(App[str]):
+class ClustersApp(StayingApp[str]):
     """Shows all clusters until one is chosen: its name is the result, None after leaving.
 
     Args:
@@ -196,9 +187,7 @@ class ClustersApp(App[str]):
     """
 
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "leave", "Quit", show=False, id="app.quit", priority=True)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", "Quit", show=False, id=QUIT, priority=True)]
 
     def __init__(
         self,
@@ -265,4 +254,5 @@ class ClustersApp(App[str]):
             self.notify(one_line(str(error)), title="Not opened", severity="error", markup=False, timeout=12)
             return
         self.session = await self.fleet.stop(keep=name)
+        self.goes_on = bool(name)
         self.exit(name or None)

@@ -1,4 +1,4 @@
-"""The log of a service or a task: follows it, searches it, holds it still, saves it."""
+"""The log of a service or a task, and its keys: search it, hold it still, save it. `log_follower` follows it."""
 
 from __future__ import annotations
 
@@ -7,48 +7,33 @@ import os
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
-from textual.timer import Timer
-from textual.widgets import Input, Static
-from textual.worker import Worker
+from textual.widgets import Input
 
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.link.log_frames import Origin
 from swarmtui.link.log_stream import QUEUE_LINES
-from swarmtui.link.logs import BATCH_LINES, Batch, Kind, LogQuery
+from swarmtui.link.logs import Batch, Kind, LogQuery
 from swarmtui.model.text import one_line
-from swarmtui.ui.keybar import KeyBar
-from swarmtui.ui.log_buffer import LogBuffer, compiled
+from swarmtui.ui.log_buffer import compiled
 from swarmtui.ui.log_file import texts, write_private
 from swarmtui.ui.log_keys import BINDINGS
-from swarmtui.ui.log_view import LogView
+from swarmtui.ui.patience import Patient, too_slow
+from swarmtui.ui.screens.log_follower import LogFollower, OpenLog
 from swarmtui.ui.screens.reading import ReadingScreen
 from swarmtui.ui.since import since
 
 if TYPE_CHECKING:
     from swarmtui.session import Session
 
-TAKE_SECONDS: Final = 0.05
-BREATH_SECONDS: Final = 0.005
-"""Between two full batches: there is more, but keys come first."""
-PAINT_SECONDS: Final = 0.05
-FLOOD_SECONDS: Final = 0.2
-"""Between two paints when more than a screen has come meanwhile: nobody can read that, and lines to people are slow."""
 
-OpenLog = Callable[[float | None], AsyncGenerator[Batch, None]]
-"""Follows the log from a time on (seconds since the epoch, 0.0 for all); None: from a few lines back."""
-
-
-class LogScreen(Screen[None]):
-    """Shows a log.
+class LogScreen(LogFollower):
+    """Shows a log, with keys to move in it, to search it, to hold it still and to save it.
 
     Args:
         title: first line.
@@ -57,165 +42,10 @@ class LogScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
-    AUTO_FOCUS = ""
-
-    DEFAULT_CSS = """
-    LogScreen { background: $surface; }
-    LogScreen > #log-title { height: 1; background: $panel; padding: 0 1; text-style: bold; }
-    LogScreen > #log-line { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
-    LogScreen > #log-line.asking { display: block; }
-    """
 
     def __init__(self, title: str, open_stream: OpenLog, *, label: Callable[[Origin], str] = lambda origin: "") -> None:
-        super().__init__()
-        self.buffer = LogBuffer()
-        self.view = LogView(self.buffer, label, id="log")
-        self._words = one_line(title)
-        self._open = open_stream
-        self._label = label
-        self._since: float | None = None
-        self._since_words = ""
-        self._state = "connecting"
+        super().__init__(title, open_stream, label=label)
         self._asking = ""
-        self._search = ""
-        self._going = asyncio.Event()
-        self._going.set()
-        self._reader: Worker[None] | None = None
-        self._unpainted = 0
-        self._painted_at = 0.0
-        self._paint_timer: Timer | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Static(self._words, id="log-title", markup=False)
-        yield self.view
-        yield Input(id="log-line", compact=True)
-        yield KeyBar()
-
-    def on_mount(self) -> None:
-        self._start()
-
-    def on_unmount(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-
-    # -- reading ---------------------------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        """Begins to read, anew if it did already."""
-        if self._reader is not None:
-            self._reader.cancel()
-        self.buffer.clear()
-        self.view.current = -1
-        self.view.follow = True
-        self._going.set()
-        self._state = "connecting"
-        # A worker of the app: there an unexpected failure is shown.
-        self._reader = self.app.run_worker(self._read(), exit_on_error=False, group="logs")
-        self._paint()
-
-    async def _read(self) -> None:
-        try:
-            async with aclosing(self._open(self._since)) as batches:
-                async for batch in batches:
-                    await self._going.wait()
-                    await self._take(batch)
-                    await asyncio.sleep(BREATH_SECONDS if len(batch.lines) >= BATCH_LINES else TAKE_SECONDS)
-            self._state = "ended"
-        except SwarmtuiError as error:
-            self._state = "ended"
-            self.buffer.note(one_line(str(error)))
-        self._paint()
-
-    async def _take(self, batch: Batch) -> None:
-        if batch.dropped:
-            self.buffer.missed(batch.dropped)
-        if batch.note:
-            self.buffer.note(f"{datetime.now(UTC):%H:%M:%S} {one_line(batch.note)}")
-        self.buffer.add(batch.lines)
-        self._state = "" if batch.live else "connection lost, waiting for it"
-        self._unpainted += len(batch.lines)
-        await self._sift()
-        self._paint_soon()
-
-    async def _sift(self) -> None:
-        """Lets the filter see what is new, and others their turn."""
-        for _ in iter(self.buffer.work, True):
-            await asyncio.sleep(0)
-
-    # -- painting --------------------------------------------------------------------------------------------------
-
-    def _paint(self) -> None:
-        """Paints what differs, now."""
-        if self._paint_timer is not None:
-            self._paint_timer.stop()
-            self._paint_timer = None
-        self._painted_at = time.monotonic()
-        self._unpainted = 0
-        self.view.status = self._status()
-        self.view.changed()
-
-    def _paint_soon(self) -> None:
-        """Paints when that is due: never more often than anybody can see."""
-        if self._paint_timer is not None:
-            return
-        pause = FLOOD_SECONDS if self._unpainted > self.view.page_rows else PAINT_SECONDS
-        left = self._painted_at + pause - time.monotonic()
-        if left <= 0:
-            self._paint()
-        else:
-            self._paint_timer = self.set_timer(left, self._paint)
-
-    def _status(self) -> str:
-        buffer, view = self.buffer, self.view
-        count = buffer.count
-        if not self._going.is_set():
-            parts = ["PAUSED: new lines wait, p goes on"]
-        elif view.follow:
-            parts = ["following"]
-        else:
-            parts = [f"line {min(view.place[0] + 1, count):,} of {count:,}"]
-        if self._state:
-            parts.append(self._state)
-        parts.append(f"{len(buffer):,} lines" + (f", {buffer.gone:,} older gone" if buffer.gone else ""))
-        if buffer.dropped:
-            parts.append(f"{buffer.dropped:,} dropped")
-        if self._since_words:
-            parts.append(f"since {self._since_words}")
-        if buffer.pattern is not None:
-            parts.append(f"only {count:,} that match {one_line(buffer.pattern.pattern)}")
-        if self._search:
-            parts.append(f"/{one_line(self._search)}")
-        if not view.wrap:
-            parts.append("not wrapped")
-        return " · ".join(parts)
-
-    # -- moving ----------------------------------------------------------------------------------------------------
-
-    def action_move(self, rows: int) -> None:
-        self.view.move(rows)
-        self._paint()
-
-    def action_page(self, pages: float) -> None:
-        self.view.move(int(self.view.page_rows * pages))
-        self._paint()
-
-    def action_top(self) -> None:
-        self.view.top()
-        self._paint()
-
-    def action_bottom(self) -> None:
-        self.view.bottom()
-        self._paint()
-
-    def action_sideways(self, steps: int) -> None:
-        self.view.sideways(steps)
-        self._paint()
-
-    def on_mouse_scroll_up(self) -> None:
-        self.action_move(-3)
-
-    def on_mouse_scroll_down(self) -> None:
-        self.action_move(3)
 
     # -- ways to look ----------------------------------------------------------------------------------------------
 
@@ -243,10 +73,12 @@ class LogScreen(Screen[None]):
 
     def action_help(self) -> None:
         lines = [("plain", "Times are the nodes' own, in UTC. ! marks what was written to stderr.")]
+        keys: dict[str | None, list[str]] = {}
+        for _, bound, _, _ in self.active_bindings.values():  # as the configuration has them
+            keys.setdefault(bound.id, []).append(self.app.get_key_display(bound))
         for binding in BINDINGS:
             assert isinstance(binding, Binding)
-            keys = ", ".join(self.app.get_key_display(one) for one in binding.make_bindings([binding]))
-            lines.append(("plain", f"  {keys:16} {binding.tooltip}"))
+            lines.append(("plain", f"  {', '.join(keys.get(binding.id, ())):16} {binding.tooltip}"))
         self.app.push_screen(ReadingScreen("Keys of a log", lambda: lines))
 
     # -- the line at the bottom ------------------------------------------------------------------------------------
@@ -298,8 +130,21 @@ class LogScreen(Screen[None]):
     def action_search(self) -> None:
         self._ask("search", self._search, "search: a regular expression; n and N go on; empty ends it")
 
+    def _patient(self, text: str) -> Patient:
+        """What is typed as a pattern that gives up. Raises UsageError."""
+        return Patient(compiled(text), lambda: self.call_later(self._too_slow, text))
+
+    def _too_slow(self, text: str) -> None:
+        """Takes away a pattern that would hold up everything else."""
+        if self._search == text:
+            self.view.pattern, self._search = None, ""
+        if self.buffer.pattern is not None and self.buffer.pattern.pattern == text:
+            self._begin_filter("")
+        self._complain(too_slow(text))
+        self._paint()
+
     def _begin_search(self, text: str) -> None:
-        self.view.pattern = compiled(text) if text else None
+        self.view.pattern = self._patient(text) if text else None
         self._search = text
         self.view.current = -1
         if text and self.view.follow:
@@ -340,7 +185,7 @@ class LogScreen(Screen[None]):
         self._ask("filter", now, "only lines that match: a regular expression; empty shows all")
 
     def _begin_filter(self, text: str) -> None:
-        self.buffer.set_filter(compiled(text) if text else None)
+        self.buffer.set_filter(self._patient(text) if text else None)
         self.app.run_worker(self._filter(), exit_on_error=False, group="log-filter", exclusive=True)
 
     async def _filter(self) -> None:

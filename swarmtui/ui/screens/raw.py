@@ -6,9 +6,10 @@ import asyncio
 import json
 from typing import Any, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from swarmtui.ui.describe import raw_lines
+from swarmtui.ui.screen_keys import RAW
 from swarmtui.ui.screens.reading import ReadingScreen
 
 
@@ -35,9 +36,7 @@ class RawScreen(ReadingScreen):
         value: the object, decoded.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "other", "JSON or YAML", id="raw.other", tooltip="As YAML, or as JSON again"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = RAW
 
     def __init__(self, title: str, value: Any) -> None:
         super().__init__(title, lambda: raw_lines(self._text))

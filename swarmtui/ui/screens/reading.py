@@ -5,33 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
 from swarmtui.ui.keybar import KeyBar
-
-STYLES = {
-    "title": "bold",
-    "heading": "bold cyan",
-    "plain": "",
-    "dim": "dim",
-    "good": "green",
-    "warn": "bold yellow",
-    "bad": "bold red",
-    "command": "cyan",
-}
-
-
-def styled(lines: list[tuple[str, str]]) -> Text:
-    """Lines of (style, text) as one text; the text is data, never markup."""
-    text = Text()
-    for index, (style, line) in enumerate(lines):
-        text.append(("\n" if index else "") + line, STYLES.get(style, ""))
-    return text
+from swarmtui.ui.prose import Prose
+from swarmtui.ui.screen_keys import READING
 
 
 class ReadingScreen(Screen[None]):
@@ -42,12 +24,7 @@ class ReadingScreen(Screen[None]):
         lines: gives (style, line) now; asked again by `renew`.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "Back", id="reading.back"),
-        Binding("c", "copy", "Copy", id="reading.copy", tooltip="Copy all of it (OSC 52)"),
-        Binding("down,j", "scroll(1)", "Down", show=False, id="reading.down"),
-        Binding("up,k", "scroll(-1)", "Up", show=False, id="reading.up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = READING
 
     DEFAULT_CSS = """
     ReadingScreen { background: $surface; }
@@ -64,25 +41,32 @@ class ReadingScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(self._title, id="reading-title", markup=False)
         self._shown = self._lines()
-        with VerticalScroll():
-            yield Static(styled(self._shown), id="reading-text", markup=False)
+        with VerticalScroll(can_focus=False):
+            yield Prose(self._shown, id="reading-text")
         yield KeyBar()
-
-    def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
 
     def renew(self) -> None:
         """Asks for the lines again; paints only if they differ, and stays where it was scrolled to."""
         lines = self._lines()
         if self.is_mounted and lines != self._shown:
             self._shown = lines
-            self.query_one("#reading-text", Static).update(styled(lines))
+            self.query_one("#reading-text", Prose).show(lines)
 
     def action_close(self) -> None:
         self.dismiss()
 
     def action_scroll(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
+
+    def action_top(self) -> None:
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    def action_bottom(self) -> None:
+        self.query_one(VerticalScroll).scroll_end(animate=False)
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(line for _, line in self._lines()))

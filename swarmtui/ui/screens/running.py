@@ -9,18 +9,21 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Static
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import harmless
+from swarmtui.runbooks.render import can_fold, command_lines
 from swarmtui.runbooks.runbook import Plan, Step
 from swarmtui.runbooks.runner import FINISHED, Choice, Decision, Event, Outcome, Runner, State
 from swarmtui.ui.keybar import KeyBar
+from swarmtui.ui.prose import Prose, styled
+from swarmtui.ui.screen_keys import RUN
 from swarmtui.ui.screens.asking import AskScreen
-from swarmtui.ui.screens.reading import styled
+from swarmtui.ui.title import Title
 
 SIGNS = {
     State.PENDING: ("·", "dim"),
@@ -122,39 +125,38 @@ class Run:
 
 
 class RunScreen(Screen[None]):
-    """Watches a run; leaving it leaves the run alone."""
+    """Watches a run; leaving it leaves the run alone.
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "Back", id="run.back", tooltip="Leave the screen; the run goes on"),
-        Binding("r", "retry", "Retry", id="run.retry"),
-        Binding("k", "skip", "Skip", id="run.skip"),
-        Binding("s", "stop", "Stop here", id="run.stop"),
-        Binding("c", "copy", "Copy commands", id="run.copy"),
-        Binding("up", "step(-1)", "Step up", show=False, id="run.up"),
-        Binding("down", "step(1)", "Step down", show=False, id="run.down"),
-    ]
+    Args:
+        production: the cluster is one, and the title says so in words and colour.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = RUN
+    AUTO_FOCUS = ""  # up and down choose a step, however long the text of one is
 
     DEFAULT_CSS = """
     RunScreen { background: $surface; }
-    RunScreen > #run-title { height: 1; background: $panel; padding: 0 1; text-style: bold; }
-    RunScreen #run-steps { width: 36; max-width: 45%; padding: 0 1; border-right: solid $panel; }
+    RunScreen #run-steps { width: 36; height: 100%; max-width: 45%; padding: 0 1; border-right: solid $panel; }
     RunScreen #run-detail { width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
     RunScreen > #run-safe { height: auto; background: $panel; padding: 0 1; }
     """
 
-    def __init__(self, run: Run, cluster: str) -> None:
+    def __init__(self, run: Run, cluster: str, *, production: bool = False) -> None:
         super().__init__()
         self.watched = run
         self._cluster = cluster
+        self._production = production
         self._chosen: str | None = None
+        self._folded = True
+        self._shown = ""
 
     def compose(self) -> ComposeResult:
-        yield Static(f"{self.watched.plan.title} on {self._cluster}", id="run-title", markup=False)
+        yield Title(f"{self.watched.plan.title} on {self._cluster}", production=self._production, id="run-title")
         with Horizontal():
             yield Static("", id="run-steps", markup=False)
             with VerticalScroll(id="run-detail"):
-                yield Static("", id="run-text", markup=False)
-        yield Static("", id="run-safe", markup=False)
+                yield Prose(id="run-text")
+        yield Prose(id="run-safe")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -163,6 +165,10 @@ class RunScreen(Screen[None]):
     def _begin_watching(self) -> None:
         self.watched.screen = self
         self.show()
+
+    def on_resize(self) -> None:
+        if self.watched.screen is self:
+            self.call_after_refresh(self.show)
 
     def _end_watching(self) -> None:
         if self.watched.screen is self:
@@ -184,21 +190,25 @@ class RunScreen(Screen[None]):
     def show(self) -> None:
         """Paints what changed."""
         run, step = self.watched, self._step
-        steps = Text(no_wrap=True, overflow="ellipsis")
+        steps, list_of_steps = Text(), self.query_one("#run-steps", Static)
         for number, each in enumerate(run.plan.steps, 1):
             sign, style = SIGNS[run.states[each.id]]
             line = f"{sign} {number}. {each.title}"
             if each.id in run.progress and run.states[each.id] in (State.RUNNING, State.VERIFYING):
                 done, total, _ = run.progress[each.id]
                 line += f" {done}/{total}"
-            steps.append_text(styled([(style, line)]))
+            shown = styled([(style, line)], list_of_steps.content_size.width)
             if each is step:
-                steps.stylize("reverse", len(steps) - len(line))
-            steps.append("\n")
-        self.query_one("#run-steps", Static).update(steps)
-        self.query_one("#run-text", Static).update(styled(self._detail(step)))
-        self.query_one("#run-safe", Static).update(styled(self._safe()))
-        self.query_one("#run-detail", VerticalScroll).scroll_end(animate=False)
+                shown.stylize("reverse")
+            steps.append_text(shown).append("\n")
+        list_of_steps.update(steps)
+        detail = self.query_one("#run-detail", VerticalScroll)
+        follows = step.id != self._shown or detail.is_vertical_scroll_end
+        self._shown = step.id
+        self.query_one("#run-text", Prose).show(self._detail(step))
+        self.query_one("#run-safe", Prose).show(self._safe())
+        if follows:
+            detail.scroll_end(animate=False)
         self.refresh_bindings()
 
     def _detail(self, step: Step) -> list[tuple[str, str]]:
@@ -209,9 +219,7 @@ class RunScreen(Screen[None]):
             ("plain", step.why),
             ("", ""),
         ]
-        for shown in step.shown:
-            lines.append(("dim", f"on {shown.host}:" if shown.host else "on a manager:"))
-            lines.append(("command", f"$ {shown.line}"))
+        lines += command_lines(step, folded=self._folded)
         lines.append(("", ""))
         return lines + run.output[step.id]
 
@@ -244,6 +252,8 @@ class RunScreen(Screen[None]):
             return run.waits_for_answer and run.current is not None and run.current.skippable
         if action == "stop":
             return run.outcome is None
+        if action == "whole":
+            return can_fold((self._step,))
         return True
 
     def action_close(self) -> None:
@@ -267,9 +277,18 @@ class RunScreen(Screen[None]):
             AskScreen(question, check=lambda text: "" if text.strip() else "A reason is needed."), skip
         )
 
+    def action_whole(self) -> None:
+        """Shows the commands that wait, whole or in words."""
+        self._folded = not self._folded
+        self.show()
+        self.query_one("#run-detail", VerticalScroll).scroll_home(animate=False)
+
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(shown.as_sh for step in self.watched.plan.steps for shown in step.shown))
         self.app.notify("The commands are copied.", markup=False, timeout=2)
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one("#run-detail", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_step(self, move: int) -> None:
         ids = [step.id for step in self.watched.plan.steps]

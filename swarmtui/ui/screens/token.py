@@ -49,7 +49,6 @@ class PeekScreen(ReadingScreen):
         self._hiding: Timer | None = None
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.action_peek()
 
     def action_peek(self) -> None:

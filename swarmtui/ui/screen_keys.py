@@ -1,0 +1,72 @@
+"""The keys of the start page, and of the screens that lie over a table."""
+
+from __future__ import annotations
+
+from textual.binding import Binding, BindingType
+
+QUIT = "app.quit"
+"""Leaves whatever is shown, from anywhere."""
+
+CLUSTERS: list[BindingType] = [
+    Binding("o", "open", "Open", key_display="enter 1-9", id="clusters.open", tooltip="Open the cluster: o does too"),
+    *(
+        Binding(str(number), f"open_number({number})", "Open", show=False, id=f"clusters.{number}")
+        for number in range(1, 10)
+    ),
+    Binding("d,a,i", "describe", "Describe", id="clusters.describe", tooltip="Alarms, and what was tried"),
+    Binding("ctrl+r", "again", "Try again", id="clusters.again", tooltip="Ask all of them again, now"),
+    Binding("question_mark", "help", "Keys", key_display="?", id="clusters.help", tooltip="These keys"),
+    Binding("q", "app.leave", "Quit", id="clusters.quit", tooltip="Leave"),
+]
+
+ASK: list[BindingType] = [Binding("escape", "leave", "Leave", id="ask.leave", priority=True)]
+
+READING: list[BindingType] = [
+    Binding("escape,q", "close", "Back", id="reading.back"),
+    Binding("c", "copy", "Copy", id="reading.copy", tooltip="Copy all of it (OSC 52)"),
+    Binding("down,j", "scroll(1)", "Down", show=False, id="reading.down"),
+    Binding("up,k", "scroll(-1)", "Up", show=False, id="reading.up"),
+    Binding("pagedown,space", "page(1)", "Page down", show=False, id="reading.page-down"),
+    Binding("pageup", "page(-1)", "Page up", show=False, id="reading.page-up"),
+    Binding("home,g", "top", "Top", show=False, id="reading.top"),
+    Binding("end,G", "bottom", "Bottom", show=False, id="reading.bottom"),
+]
+
+RAW: list[BindingType] = [
+    Binding("y", "other", "JSON or YAML", id="raw.other", tooltip="As YAML, or as JSON again"),
+]
+
+CONFIRM: list[BindingType] = [
+    Binding("y", "yes", "Yes, run it", id="confirm.yes"),
+    Binding("escape,n", "no", "No", id="confirm.no"),
+    Binding("c,f3", "copy", "Copy commands", id="confirm.copy", tooltip="Copy the commands (OSC 52)"),
+    # A word to type takes the letters: there these two have other keys.
+    Binding(
+        "w,f2", "whole", "Whole commands", id="confirm.whole", tooltip="Also those that only wait, or in words again"
+    ),
+    Binding("down,j", "scroll(1)", "Down", show=False, id="confirm.down"),
+    Binding("up,k", "scroll(-1)", "Up", show=False, id="confirm.up"),
+    Binding("pagedown,space", "scroll(10)", "Page down", show=False, id="confirm.page-down"),
+    Binding("pageup", "scroll(-10)", "Page up", show=False, id="confirm.page-up"),
+]
+
+RUN: list[BindingType] = [
+    Binding("escape,q", "close", "Back", id="run.back", tooltip="Leave the screen; the run goes on"),
+    Binding("r", "retry", "Retry", id="run.retry"),
+    Binding("k", "skip", "Skip", id="run.skip"),
+    Binding("s", "stop", "Stop here", id="run.stop"),
+    Binding("c", "copy", "Copy commands", id="run.copy"),
+    Binding("w", "whole", "Whole command", id="run.whole", tooltip="Also of what only waits, or in words again"),
+    Binding("up", "step(-1)", "Step up", show=False, id="run.up"),
+    Binding("down", "step(1)", "Step down", show=False, id="run.down"),
+    Binding("pagedown,space", "scroll(10)", "Page down", show=False, id="run.page-down"),
+    Binding("pageup", "scroll(-10)", "Page up", show=False, id="run.page-up"),
+]
+
+FIXED = frozenset(binding.id for binding in (*ASK, *CONFIRM, *RUN) if isinstance(binding, Binding) and binding.id)
+"""Ids of the keys of questions, plans and runs, which stay: what these say names them, and a hand that is used to y and
+esc must never find them to mean something else."""
+REMAPPABLE = frozenset(
+    binding.id for binding in (*CLUSTERS, *READING, *RAW) if isinstance(binding, Binding) and binding.id
+) | {QUIT}
+"""Ids of the keys here that the configuration may remap."""
