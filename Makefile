@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# Two workers with a lab each, which mostly wait for Docker, and one for the rest: groups in tests/lab/fixtures.py.
-WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
+# A worker for each lab, which mostly waits for Docker, and then for the rest: groups in tests/lab/fixtures.py.
+WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast check bench screenshots lab lab-packages lock clean
 

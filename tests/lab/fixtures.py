@@ -22,6 +22,10 @@ MARKS = ("lab", "lab26")
 FIXTURES = {"lab", "lab26", "lab_session", "lab26_session", "make_lab"}
 SERVICES = {"services", "stacks", "rebalance", "objects"}
 """Files of tests/actions that act on what runs, not on nodes."""
+SWARM = {"autolock", "build", "replace"}
+"""Files of tests/actions that make, lock and mend a Swarm."""
+LABS = ("lab", "lab-actions", "lab-services", "lab-swarm")
+"""The groups of tests that share a lab, the longest first."""
 _left_out = pytest.StashKey[tuple[int, str]]()
 
 
@@ -47,24 +51,20 @@ def on_lab(item: pytest.Item) -> bool:
 def group(items: list[pytest.Item]) -> None:
     """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
 
-    Operations on nodes (tests/actions) have one lab, everything else another, and operations on services and the like
-    that of the worker that comes free first; what needs no lab goes by its file.
+    Each kind of operation (tests/actions) has a lab of its own, everything else on the lab another one; they come first, as
+    they are long and mostly wait. What needs no lab goes by its file, into what time is left.
     """
-    order = ["lab", "lab-actions", "", "lab-services"]
-    groups: dict[pytest.Item, str] = {}
+    groups = {item: _lab_of(item.path) if on_lab(item) else str(item.path) for item in items}
     for item in items:
-        if on_lab(item):
-            groups[item] = _lab_of(item.path)
-        else:
-            groups[item] = str(item.path)
         item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: order.index(groups[item] if groups[item] in order else ""))
+    items.sort(key=lambda item: LABS.index(groups[item]) if groups[item] in LABS else len(LABS))
 
 
 def _lab_of(path: Path) -> str:
+    stem = path.stem.removeprefix("test_")
     if "actions" not in path.parts:
         return "lab"
-    return "lab-services" if path.stem.removeprefix("test_") in SERVICES else "lab-actions"
+    return "lab-services" if stem in SERVICES else "lab-swarm" if stem in SWARM else "lab-actions"
 
 
 class LeftOut:
