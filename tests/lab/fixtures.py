@@ -51,8 +51,8 @@ def on_lab(item: pytest.Item) -> bool:
 def group(items: list[pytest.Item]) -> None:
     """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
 
-    Each kind of operation (tests/actions) has a lab of its own, everything else on the lab another one; they come first, as
-    they are long and mostly wait. What needs no lab goes by its file, into what time is left.
+    Each kind of operation (tests/actions) has a lab of its own, everything else on the lab another one; they come
+    first, as they are long and mostly wait. What needs no lab goes by its file, into what time is left.
     """
     groups = {item: _lab_of(item.path) if on_lab(item) else str(item.path) for item in items}
     for item in items:
