@@ -26,7 +26,10 @@ MARKS = {State.DONE: "done", State.ALREADY: "nothing to do", State.FAILED: "FAIL
 def main(arguments: Sequence[str]) -> int:
     """Runs, shows or lists operations. Returns 0 done and verified, 1 a step failed; 2, 3 and 4 are raised as
     errors."""
-    parser = Parser("swarmtui run", description="An operation without a screen. `run --list` names them all.")
+    parser = Parser(
+        "swarmtui run", description="An operation without a screen. `run --list` names them all.", add_help=False
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="this help; with NAME what NAME does and takes")
     parser.add_argument("name", nargs="?", metavar="NAME", help="which operation")
     parser.add_argument("values", nargs="*", metavar="KEY=VALUE", help="its parameters")
     parser.add_argument("--target", metavar="TARGET", help="which cluster")
@@ -42,6 +45,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="for programs: JSON lines while it runs, or the plan")
     with_config(parser)
     options = parser.parse_args(arguments)
+    if options.help:
+        if options.name is None:
+            parser.print_help()
+        else:
+            _describe(registry.runbook(options.name))
+            print("The options of all operations: swarmtui run --help")
+        return 0
     if options.list:
         return _list(as_json=options.json)
     modes = [mode for mode in ("dry_run", "script", "markdown") if getattr(options, mode)]
@@ -59,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         key, equals, text = value.partition("=")
         if not equals or not key:
             raise UsageError(
-                f'"{value}" is not KEY=VALUE.', f"See the parameters of {options.name} with: swarmtui run --list"
+                f'"{value}" is not KEY=VALUE.', f"See the parameters with: swarmtui run {options.name} --help"
             )
         given[key] = f"{given[key]},{text}" if key in given else text
     runbook = registry.runbook(options.name)
@@ -83,11 +93,15 @@ def _list(*, as_json: bool) -> int:
         print(json.dumps({"schema": render.JSON_SCHEMA, "runbooks": listed}, indent=2))
         return 0
     for runbook in registry.RUNBOOKS.values():
-        print(f"{runbook.name}: {runbook.summary}")
-        for param in runbook.params:
-            note = "" if param.required or param.default is None else f" (default {_told(param.default)})"
-            print(f"    {param.name}={param.shape}  {param.help}{note}")
+        _describe(runbook)
     return 0
+
+
+def _describe(runbook: Runbook) -> None:
+    print(f"{runbook.name}: {runbook.summary}")
+    for param in runbook.params:
+        note = "" if param.required or param.default is None else f" (default {_told(param.default)})"
+        print(f"    {param.name}={param.shape}  {param.help}{note}")
 
 
 def _told(value: Any) -> str:

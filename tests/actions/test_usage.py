@@ -98,6 +98,11 @@ def test_every_operation_is_listed_with_its_parameters(plain: Plain) -> None:
     assert "label" in names["node.label"] and "force" in names["node.remove"]
     text = plain("run", "--list").out
     assert all(f"{name}: " in text for name in names)
+    # One of them, alone.
+    text = plain("run", "node.label", "--help").out
+    assert text.startswith("node.label: ") and "    label=" in text and "node.drain" not in text
+    assert plain("run", "--help").out.startswith("usage: swarmtui run")
+    assert plain("run", "node.lable", "-h").code == 2
 
 
 def test_a_journal_of_nothing(plain: Plain) -> None:
