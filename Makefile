@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# A worker for each lab, which mostly waits for Docker, and then for the rest: groups in tests/lab/fixtures.py.
-WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder
+# Three labs at once, which mostly wait for Docker, is what two cores bear; then the rest: groups in tests/lab/fixtures.py.
+WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup demo test test-fast check bench screenshots lab lab-packages lock clean
 

@@ -1,7 +1,6 @@
 """One opened cluster: the manager we talk through, its snapshot, and the way to every host. Everyone above uses this.
 
-The session connects by itself, fails over to another manager by itself, and says so in `connection`. It never speaks to
-another Swarm than the one it first met: a manager with another cluster id is refused.
+The session connects by itself, fails over to another manager by itself, and says so in `connection`.
 
 Before `start` a session is no more than a way to hosts (`reach`, `engine_of`): that is all there is before a Swarm is
 built, and while no manager answers. `begin` names the manager to start with once there is one.
@@ -12,49 +11,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from swarmtui.contact.beside import Beside
+from swarmtui.contact.known import Known
+from swarmtui.contact.line import SETTLE_SECONDS, Line
 from swarmtui.errors import EngineError
-from swarmtui.finding import USABLE, Attempt, Connection, Phase, first_usable, fitness
-from swarmtui.link import sshlib  # noqa: F401  # before anything that imports asyncssh
-from swarmtui.link.certificates import keep_reading
-from swarmtui.link.changes import Changes
+from swarmtui.finding import Connection, Phase
 from swarmtui.link.decode import decode_one
-from swarmtui.link.heard import Heard
 from swarmtui.link.hosts import Hosts
-from swarmtui.link.locked import keep_looking
 from swarmtui.link.logs import Batch, LogQuery, follow
 from swarmtui.link.manager import Manager
 from swarmtui.link.memory import give_back_large_blocks
 from swarmtui.link.person import Nobody, Person
-from swarmtui.link.reasons import LinkError, Reason, standing
+from swarmtui.link.reasons import LinkError
 from swarmtui.link.ssh import SshHost
-from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget, Target
-from swarmtui.link.watch import Watch
-from swarmtui.model.objects import SwarmEvent, without_local
-from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, Info, KeyHolding, Node, Snapshot
+from swarmtui.model.objects import SwarmEvent
+from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, Node, Snapshot
 from swarmtui.opening import Opening, node_target
 from swarmtui.vault import Sources, Vault, shared
-from swarmtui.vault.holding import compare, keep_comparing
 from swarmtui.vault.person import VaultPerson
 
 if TYPE_CHECKING:
     from swarmtui.link.engine import Engine
 
 __all__ = ["SETTLE_SECONDS", "Connection", "Phase", "Session"]
-
-BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-SETTLE_SECONDS = 45.0
-"""How long an operation waits for a lost connection to come back: an election and a restart of Docker fit into it."""
-
-NO_MANAGER = ("not a swarm manager", "needs to be unlocked", "swarm/control.sock")
-"""What an engine answers (503) when it stopped being a manager, is just stopping to be one (it cannot dial its own
-control socket any more: seen with 26.1 after a demotion), or was restarted and is locked (swarm-dr.md §5)."""
 
 
 class Session:
@@ -72,25 +58,14 @@ class Session:
         self._vault = vault
         self._asked = VaultPerson(lambda: self.person, lambda: self.vault)
         self._unasked = VaultPerson(Nobody, lambda: self.vault)
-        self.snapshot = Snapshot()
-        self.connection = Connection()
         self.tell_look: Callable[[str], None] = lambda line: None
         """Called with each command that only looks at a host ("HOST$ COMMAND"), before it runs."""
-        self._settings: SshSettings = opening.ssh
-        self._listeners: list[Callable[[], None]] = []
-        self._manager: Manager | None = None
-        self._watch: Watch | None = None
+        self._settings = opening.ssh
+        self._known = Known(lambda: self.name)
         self._hosts = Hosts(self.host_label, opening.ssh)
-        self._infos: dict[Manager, Info] = {}
-        self._led_to: dict[Target, tuple[str, str]] = {}
-        self._moving_from = ""
-        self._avoided: frozenset[str] = frozenset()
-        self._left: asyncio.Future[None] | None = None
-        self._changes = Changes()
-        self._heard = Heard(self._tell)
-        self._wanted: frozenset[str] = frozenset()
+        self._beside = Beside(self._known, self.get, self._engine_unasked, lambda: self.vault)
+        self._line = Line(lambda: self.opening, self._known, self._connect, self._works)
         self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -109,7 +84,7 @@ class Session:
         """Begins to connect, and keeps the snapshot fresh from then on."""
         if self._task is None:
             give_back_large_blocks()
-            self._task = asyncio.create_task(self._run(), name=f"session {self.name}")
+            self._task = asyncio.create_task(self._line.run(), name=f"session {self.name}")
 
     @property
     def begun(self) -> bool:
@@ -134,7 +109,7 @@ class Session:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._heard.close()
+        self._line.heard.close()
         await self._hosts.close()
 
     @contextlib.asynccontextmanager
@@ -148,19 +123,27 @@ class Session:
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener` after every change of snapshot, connection or events; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-
-    def _tell(self) -> None:
-        for listener in tuple(self._listeners):
-            listener()
-        self._changes.tell()
+        return self._known.subscribe(listener)
 
     # -- what everyone above asks for --------------------------------------------------------------------------------
 
     @property
+    def snapshot(self) -> Snapshot:
+        """The newest there is; a later one is another object."""
+        return self._known.snapshot
+
+    @snapshot.setter
+    def snapshot(self, seen: Snapshot) -> None:
+        """Begins with what was seen of the cluster before."""
+        self._known.snapshot = seen
+
+    @property
+    def connection(self) -> Connection:
+        return self._known.connection
+
+    @property
     def live(self) -> bool:
-        return self.connection.phase is Phase.LIVE
+        return self._known.live
 
     async def until_live(self, timeout: float) -> Snapshot:
         """Waits until the nodes are read from a live connection; before `start`, until the lost hosts are back.
@@ -174,7 +157,7 @@ class Session:
             return self.snapshot
         try:
             async with asyncio.timeout(timeout):
-                await self._changes.until(lambda: self.live and bool(self.snapshot.readings.get("nodes")))
+                await self._known.changes.until(lambda: self._known.nodes_read)
         except TimeoutError:
             raise self.why_not_live() from None
         return self.snapshot
@@ -187,12 +170,12 @@ class Session:
         """
 
         def decided() -> bool:
-            return (self.live and bool(self.snapshot.readings.get("nodes"))) or self.connection.next_try_at > 0.0
+            return self._known.nodes_read or self.connection.next_try_at > 0.0
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._changes.until(decided)
-        if not (self.live and self.snapshot.readings.get("nodes")):
+                await self._known.changes.until(decided)
+        if not self._known.nodes_read:
             raise self.why_not_live()
         return self.snapshot
 
@@ -200,12 +183,12 @@ class Session:
         """Waits until every collection was read or could not be, at most this long; returns what there is then."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._changes.until(lambda: all(name in self.snapshot.readings for name in COLLECTIONS))
+                await self._known.changes.until(lambda: all(name in self.snapshot.readings for name in COLLECTIONS))
         return self.snapshot
 
     def why_not_live(self) -> LinkError:
         """The error that tells why there is no live connection: the most telling of all attempts."""
-        return self.connection.why_not_live(self.name)
+        return self._known.why_not_live()
 
     async def refresh(self) -> Snapshot:
         """Returns a snapshot whose info, nodes, services and tasks were all asked for after this call.
@@ -216,20 +199,11 @@ class Session:
         Raises:
             LinkError: not connected, or the connection was lost meanwhile.
         """
-        watch = self._watch
-        if watch is None or not self.live:
-            raise self.why_not_live()
-        polls = watch.ask()
-        await self._changes.until(lambda: self._watch is not watch or watch.polls >= polls)
-        if self._watch is not watch:
-            raise self.why_not_live()
-        return self.snapshot
+        return await self._line.refresh()
 
     def look_now(self) -> None:
         """Asks for fresh data soon."""
-        if self._watch is not None:
-            self._watch.look_now()
-        self._wake.set()
+        self._line.look_now()
 
     def want(self, names: Iterable[str]) -> None:
         """From now on exactly these collections are read besides those that always are (`ON_DEMAND`).
@@ -243,20 +217,17 @@ class Session:
         wanted = frozenset(names) - frozenset(COLLECTIONS)
         if unknown := wanted - frozenset(ON_DEMAND):
             raise ValueError(f"no collections: {', '.join(sorted(unknown))}")
-        self._wanted = wanted
-        if self._watch is not None:
-            self._watch.want(wanted)
+        self._line.want(wanted)
+
+    @property
+    def _wanted(self) -> frozenset[str]:
+        return self._line.wanted
 
     @property
     def events(self) -> tuple[SwarmEvent, ...]:
         """The newest events of the Swarm since the session began, the oldest first, with a mark where some may be
         missing; the same object until there is another one."""
-        return self._heard.all
-
-    def _engine_manager(self) -> Manager:
-        if self._manager is None:
-            raise self.why_not_live()
-        return self._manager
+        return self._line.heard.all
 
     async def get(self, path: str, params: Mapping[str, str] | None = None, *, clean: bool = True) -> bytes:
         """GETs from the engine of the manager in use. Raises LinkError or EngineError.
@@ -264,48 +235,27 @@ class Session:
         Args:
             clean: make the body harmless. Without it the body is only for giving it back to the engine, as it was.
         """
-        return await self._ask(lambda engine: engine.get(path, params=params, clean=clean))
+        return await self._line.ask(lambda engine: engine.get(path, params=params, clean=clean))
 
     async def post(self, path: str, params: Mapping[str, str] | None = None, json: Any = None) -> bytes:
         """POSTs to the engine of the manager in use. Raises LinkError or EngineError."""
-        return await self._ask(lambda engine: engine.post(path, params=params, json=json))
+        return await self._line.ask(lambda engine: engine.post(path, params=params, json=json))
 
     async def delete(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
         """DELETEs on the engine of the manager in use. Raises LinkError or EngineError."""
-        return await self._ask(lambda engine: engine.delete(path, params=params))
-
-    async def _ask(self, call: Callable[[Engine], Awaitable[bytes]]) -> bytes:
-        """Makes one call; an engine that is no manager any more counts as a lost connection, not as an answer."""
-        manager = self._engine_manager()
-        try:
-            return await call(manager.engine)
-        except EngineError as error:
-            if error.status != 503 or not any(words in error.message for words in NO_MANAGER):
-                raise
-            gone = LinkError(Reason.CONNECTION_LOST, manager.label, f"{manager.label} is no manager any more.", "")
-            if self._manager is manager:
-                self._lose(manager, gone)
-                if self._left is not None and not self._left.done():
-                    self._left.set_exception(gone)
-            raise gone from error
+        return await self._line.ask(lambda engine: engine.delete(path, params=params))
 
     async def engine(self) -> Engine:
         """The engine of the manager in use; waits for one as long as that takes."""
-        await self._changes.until(lambda: self.live and self._manager is not None)
-        return self._engine_manager().engine
+        return await self._line.engine()
 
     def logs(self, query: LogQuery) -> AsyncGenerator[Batch, None]:
         """Follows a log through whichever manager is in use. Raises EngineError where there is none to read."""
         return follow(self.engine, query)
 
-    @contextlib.contextmanager
-    def avoiding(self, node_ids: Iterable[str]) -> Iterator[None]:
+    def avoiding(self, node_ids: Iterable[str]) -> AbstractContextManager[None]:
         """For the length of a block these managers are only used if there is no other: they are to become workers."""
-        before, self._avoided = self._avoided, self._avoided | frozenset(node_ids)
-        try:
-            yield
-        finally:
-            self._avoided = before
+        return self._line.avoiding(node_ids)
 
     async def node(self, node_id: str) -> tuple[Node, bytes]:
         """Reads one node now; returns it (harmless), and the very bytes it came in. Raises LinkError or EngineError."""
@@ -327,12 +277,8 @@ class Session:
         Raises:
             LinkError: it cannot be reached, or nobody knows how.
         """
-
-        def through() -> SshHost | None:
-            manager = self._manager
-            return manager.host if manager is not None and node.id == self.connection.node_id else None
-
-        return await self._hosts.open(node, self._asked if ask else self._unasked, through)
+        person = self._asked if ask else self._unasked
+        return await self._hosts.open(node, person, lambda: self._line.host_of(node.id))
 
     async def reach(self, target: SshTarget, *, ask: bool = True) -> SshHost:
         """Opens (or finds open) an SSH connection to a host by its address, be it a node or not.
@@ -360,187 +306,25 @@ class Session:
         Raises:
             LinkError: no other manager could be used; the old connection is taken up again.
         """
-        if self.connection.node_id != node_id:
-            return self.connection.through
-        self._moving_from = node_id
-        manager = self._manager
-        if manager is not None:
-            await manager.close()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._changes.until(lambda: self.live and self.connection.node_id not in ("", node_id))
-        except TimeoutError:
-            raise LinkError(
-                Reason.UNREACHABLE,
-                self.name,
-                "No other manager could be used in place of the one that is to leave.",
-                "Name another manager in the configuration, or its SSH address under addresses.",
-            ) from None
-        finally:
-            self._moving_from = ""
-        return self.connection.through
-
-    # -- connecting --------------------------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        failures = 0
-        last: Target | None = None
-        while True:
-            self._infos.clear()
-            voters = [n for n in self.snapshot.nodes.values() if n.is_voter and n.id != self._moving_from]
-            candidates = self.opening.candidates(voters, last, self._led_to)
-            manager = await first_usable(candidates, self._open, self._tried)
-            if manager is not None:
-                last = manager.target
-                proved = await self._use(manager)
-                if proved or failures == 0:
-                    # Another one at once. But one that is lost before it told anything is no reason to storm its sshd.
-                    failures = 0 if proved else 1
-                    continue
-            pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
-            failures += 1
-            self._wake.clear()
-            self._set(next_try_at=time.time() + pause)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            self._set(next_try_at=0.0)
-
-    async def _use(self, manager: Manager) -> bool:
-        """Stays with a manager until it is lost; tells whether it ever answered a whole poll."""
-        try:
-            await self._stay(manager)
-        except LinkError as error:
-            self._lose(manager, error)
-        finally:
-            watch, self._watch, self._manager = self._watch, None, None
-            self._changes.tell()
-            await manager.close()
-        return watch is not None and watch.polls > 0
-
-    async def _open(self, target: Target) -> tuple[Manager, LinkError | None]:
-        """Connects to one manager and checks that it is one, of the right Swarm. Raises LinkError where it is not."""
-        manager = await Manager.open(target, self._settings, self._asked)
-        try:
-            info = await manager.info()
-            reserve = fitness(
-                info,
-                manager.label,
-                cluster_id=self.snapshot.cluster_id,
-                avoided=self._avoided,
-                leaving=self._moving_from,
-            )
-        except EngineError as error:
-            await manager.close()
-            raise LinkError(Reason.NOT_DOCKER, manager.label, error.what, error.next_step) from error
-        except BaseException:
-            await manager.close()
-            raise
-        self._infos[manager] = info
-        self._led_to[target] = (info.swarm.node_id, info.swarm.node_addr)
-        return manager, reserve
-
-    async def _stay(self, manager: Manager) -> None:
-        """Watches through one manager until it is lost, or stops being one."""
-        before = self.connection
-        self._manager = manager
-        left = self._left = asyncio.get_running_loop().create_future()
-
-        def publish(snapshot: Snapshot) -> None:
-            trouble = standing(snapshot.info, manager.label)
-            if trouble is not None and trouble.reason not in USABLE:
-                if not left.done():
-                    left.set_exception(trouble)
-                return
-            kept = self.snapshot
-            self.snapshot = replace(
-                snapshot, certificates=kept.certificates, unlock_key=kept.unlock_key, locked=kept.locked
-            )
-            node_id = snapshot.info.swarm.node_id
-            if self.connection.phase is not Phase.LIVE or self.connection.node_id != node_id:
-                # The same host may be reached under another name: only another node is a move.
-                moved = before.node_id not in ("", node_id)
-                note = f"Moved from {before.through} to {manager.label}." if moved else ""
-                self.connection = Connection(Phase.LIVE, manager.label, manager.via, node_id, note)
-            self._tell()
-
-        info = self._infos.pop(manager)
-        known = self.snapshot if before.node_id in ("", info.swarm.node_id) else without_local(self.snapshot)
-        watch = self._watch = Watch(
-            manager.engine,
-            name=manager.label,
-            start=replace(known, info=info),
-            publish=publish,
-            polled=self._changes.tell,
-            heard=self._heard,
-            wanted=self._wanted,
-        )
-        jobs = [asyncio.ensure_future(watch.run()), asyncio.ensure_future(self._lost(manager)), left]
-        beside = [
-            asyncio.ensure_future(work)
-            for work in (
-                self._read_certificates(manager),
-                keep_comparing(self.get, lambda: self.vault, lambda: self.snapshot, self._key_compared),
-                keep_looking(lambda: self.snapshot, self._engine_unasked, self._locked_found),
-            )
-        ]
-        try:
-            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
-            for job in done:
-                job.result()
-        finally:
-            for job in (*jobs, *beside):
-                job.cancel()
-            await asyncio.gather(*jobs, *beside, return_exceptions=True)
-
-    def _lose(self, manager: Manager, error: LinkError) -> None:
-        """From this moment on nobody takes the connection for live."""
-        if self.connection.phase is not Phase.LOST:
-            attempts = (Attempt.failed(manager.label, error),)
-            self._set(phase=Phase.LOST, note=f"Lost {manager.label}: {error.what}", attempts=attempts)
-
-    def _tried(self, attempt: Attempt) -> None:
-        others = tuple(other for other in self.connection.attempts if other.target != attempt.target)
-        self._set(attempts=(*others, attempt))
-
-    async def _lost(self, manager: Manager) -> None:
-        await manager.wait_lost()
-        raise LinkError(Reason.CONNECTION_LOST, manager.label)
-
-    async def _read_certificates(self, manager: Manager) -> None:
-        if manager.host is None and manager.via != "socket":
-            return
-        opener = manager.host.open_tcp if manager.host is not None else asyncio.open_connection
-
-        def found(node_id: str, expires: float) -> None:
-            if self.snapshot.certificates.get(node_id) != expires:
-                certificates = {**self.snapshot.certificates, node_id: expires}
-                self.snapshot = replace(self.snapshot, certificates=certificates)
-                self._tell()
-
-        await keep_reading(opener, lambda: self.snapshot.nodes.values(), found)
+        return await self._line.move_away_from(node_id, timeout)
 
     async def compare_key(self) -> None:
         """Compares the cluster's unlock key with the vault's now, where autolock is on. Raises as `get` does."""
-        cluster = self.snapshot.info.swarm.cluster
-        if cluster is not None and cluster.spec.encryption_config.auto_lock_managers:
-            self._key_compared(await compare(self.get, self.vault, cluster.id))
+        await self._beside.compare_key()
 
     async def _engine_unasked(self, node: Node) -> Engine:
         return await self._hosts.engine(node_target(self.opening, node), self._unasked)
 
-    def _locked_found(self, locked: frozenset[str]) -> None:
-        self.snapshot = replace(self.snapshot, locked=locked)
-        self._tell()
+    # -- what the line is given --------------------------------------------------------------------------------------
 
-    def _key_compared(self, holding: KeyHolding) -> None:
-        before = self.snapshot.unlock_key
-        if before is None or replace(before, at=holding.at) != holding:
-            self.snapshot = replace(self.snapshot, unlock_key=holding)
-            self._tell()
+    async def _connect(self, target: Target) -> Manager:
+        return await Manager.open(target, self._settings, self._asked)
 
-    def _set(self, **changes: Any) -> None:
-        connection = replace(self.connection, **changes)
-        if connection != self.connection:
-            self.connection = connection
-            self._tell()
+    def _works(self, manager: Manager) -> tuple[Coroutine[Any, Any, None], ...]:
+        return (self._read_certificates(manager), *self._beside.works())
+
+    async def _read_certificates(self, manager: Manager) -> None:
+        if manager.host is not None:
+            await self._beside.read_certificates(manager.host.open_tcp)
+        elif manager.via == "socket":
+            await self._beside.read_certificates(asyncio.open_connection)

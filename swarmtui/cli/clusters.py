@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +98,7 @@ def _as_json(name: str, cluster: ClusterConfig) -> dict[str, Any]:
 
 
 def _add(options: Namespace) -> int:
-    # A file that is named need not exist: this makes it.
-    named = options.config
-    known = Config(named) if named is not None and not named.exists() else config.load(named)
-    if wrong := config.wrong_name(options.name):
-        raise UsageError(f"{wrong[0]}.", wrong[1])
-    if options.name in known.clusters:
-        raise UsageError(
-            f"{options.name} is in {known.path} already: {_way(known.clusters[options.name])}.",
-            f"Choose another name, or take that one out first: swarmtui clusters remove {options.name}",
-        )
+    known = _known_for(options.config, options.name)
     settings = _meaning(options.targets)
     settings |= {mark: True for mark in MARKS if getattr(options, mark)}
     settings |= {key: value for key in TEXTS if (value := getattr(options, key)) is not None}
@@ -117,6 +108,34 @@ def _add(options: Namespace) -> int:
         print(f"A docker context has the same name: say cluster:{options.name} or context:{options.name}.")
     print(f"Try it: swarmtui status {options.name}")
     return 0
+
+
+def _known_for(file: Path | None, name: str) -> Config:
+    """The configuration, into which this name may go. Raises UsageError where it may not."""
+    # A file that is named need not exist: this makes it.
+    known = Config(file) if file is not None and not file.exists() else config.load(file)
+    if wrong := config.wrong_name(name):
+        raise UsageError(f"{wrong[0]}.", wrong[1])
+    if name in known.clusters:
+        raise UsageError(
+            f"{name} is in {known.path} already: {_way(known.clusters[name])}.",
+            f"Choose another name, or take that one out first: swarmtui clusters remove {name}",
+        )
+    return known
+
+
+def give_name(file: Path, name: str, settings: Mapping[str, Any]) -> Config:
+    """Names a cluster in this configuration file; returns what the file says then.
+
+    Args:
+        settings: keys of a `ClusterConfig`: texts, booleans, lists of texts, tables of texts.
+
+    Raises:
+        UsageError: the name may not be, or the file cannot be edited.
+        SwarmtuiError: the file cannot be written.
+    """
+    config_file.add(_known_for(file, name), name, settings)
+    return config.load(file)
 
 
 def _meaning(targets: Sequence[str]) -> dict[str, Any]:

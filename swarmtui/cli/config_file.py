@@ -35,7 +35,7 @@ def add(known: Config, name: str, settings: Mapping[str, Any]) -> str:
 
     Args:
         known: the configuration as it was just read.
-        settings: keys of a `ClusterConfig`: texts, booleans, lists of texts.
+        settings: keys of a `ClusterConfig`: texts, booleans, lists of texts, tables of texts.
 
     Returns:
         The lines that were added.
@@ -88,7 +88,10 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """TOML for a text, a boolean, or a list of texts: written as JSON does, but for the one character it forgets."""
+    """TOML for a text, a boolean, a list of texts, or a table of texts: written as JSON does, but for the one character
+    it forgets."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(text)}" for key, text in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ async def _consoles(
                 read_only=read_only,
                 keys=config.keys,
                 session=session,
-                clusters=bool(config.clusters),
+                clusters=fleet is not None or bool(config.clusters),
                 theme=config.ui.theme,
             )
             code = await console.run_async()
@@ -87,6 +88,7 @@ async def _consoles(
                 return code if code is not None else console.return_code or 0
             session = console.session
         # Not loaded before somebody wants it: the first paint of a console does not wait for it.
+        from swarmtui.cli.clusters import give_name
         from swarmtui.ui.fleet import Fleet
         from swarmtui.ui.screens.clusters import ClustersApp
 
@@ -94,7 +96,15 @@ async def _consoles(
         if opening is not None:
             at = fleet.include(opening)
             fleet.give_back(at, session)
-        page = ClustersApp(fleet, at=at, read_only=read_only, keys=config.keys, theme=config.ui.theme)
+        page = ClustersApp(
+            fleet,
+            at=at,
+            journal=journal,
+            naming=partial(give_name, config.path),
+            read_only=read_only,
+            keys=config.keys,
+            theme=config.ui.theme,
+        )
         chosen = await page.run_async()
         if chosen is None:
             return page.return_code or 0

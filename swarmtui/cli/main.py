@@ -14,7 +14,7 @@ from swarmtui.errors import SwarmtuiError, UsageError
 DESCRIPTION = "The console for Docker Swarm, UCP (MKE) and DTR (MSR) when it matters."
 EPILOG = """\
 TARGET is a named cluster of the configuration, ssh://[USER@]HOST[:PORT], unix:///PATH, a docker context, or a folder or
-zip of a UCP client bundle. Without one, all named clusters are shown side by side; enter opens one.
+zip of a UCP client bundle. Without one, all named clusters are shown side by side; enter opens one, N builds a new one.
 
 subcommands:
   demo                       the console on a simulated cluster
@@ -75,7 +75,7 @@ def _console(arguments: Sequence[str]) -> int:
     from swarmtui import config
 
     known = config.load(options.config)
-    if options.target is None and not known.clusters:
+    if options.target is None and not known.clusters and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "Say which cluster: swarmtui TARGET, such as ssh://root@10.0.0.1 (or `swarmtui demo` for a simulated one).",
             f"Named clusters: none yet, they would be in {known.path}.",

@@ -178,7 +178,8 @@ _SENTENCES: Final[dict[Reason, tuple[str, str]]] = {
     ),
     Reason.LOCKED: (
         "{where} is locked: its Swarm data is encrypted, and Docker was restarted since.",
-        "Unlock it: docker swarm unlock on that host; the key is shown by any other manager: docker swarm unlock-key.",
+        "Unlock it with the key in the vault: U in the console, or swarmtui run swarm.unlock. Without: docker swarm "
+        "unlock on that host; any manager that is not locked shows the key: docker swarm unlock-key.",
     ),
     Reason.NO_LEADER: (
         "{where} is a manager, but its Swarm has no leader: too few managers are reachable.",

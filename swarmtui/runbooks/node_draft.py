@@ -8,7 +8,8 @@ from swarmtui.errors import RefusedError
 from swarmtui.model.quorum import Quorum, QuorumChange, after_demoting
 from swarmtui.model.swarm import Availability, Node, NodeSpec, Role
 from swarmtui.runbooks.node_facts import NodeFacts
-from swarmtui.runbooks.node_steps import MoveConnection, UpdateNode, WaitEmpty, WaitLeftRaft, WaitReplaced
+from swarmtui.runbooks.node_steps import MoveConnection, UpdateNode
+from swarmtui.runbooks.node_waits import WaitDown, WaitEmpty, WaitLeftRaft, WaitReachable, WaitReplaced
 from swarmtui.runbooks.runbook import Danger, Rule, Step
 
 
@@ -174,6 +175,47 @@ class Draft:
             )
         )
         return wanted
+
+    def become_manager(self, node: Node, why: str) -> None:
+        """Steps that make a node a manager, as far as its Spec does not say so already, and wait until it counts.
+
+        Args:
+            why: why that is waited for.
+        """
+        name = self.name(node)
+        if node.spec.role != Role.MANAGER:
+            self.set_spec(
+                node,
+                node.spec,
+                replace(node.spec, role=Role.MANAGER),
+                what="promote",
+                title=f"Promote {name}",
+                why="It gets a manager's certificate and joins the raft.",
+            )
+        self.steps.append(
+            WaitReachable(
+                id=self.key(node, "reachable"),
+                title=f"Wait until {name} is reachable",
+                why=why,
+                node_id=node.id,
+                name=name,
+                seconds=self.wait,
+            )
+        )
+
+    def wait_down(self, node: Node) -> None:
+        """A step that waits until an entry may be removed."""
+        name = self.name(node)
+        self.steps.append(
+            WaitDown(
+                id=self.key(node, "down"),
+                title=f"Wait until {name} counts as down",
+                why="The Swarm removes only nodes that are down.",
+                node_id=node.id,
+                name=name,
+                seconds=self.wait,
+            )
+        )
 
     def judge(self, node: Node, change: QuorumChange) -> None:
         """Warns of what a change of the raft costs; breaks a rule where quorum or the last tolerance would go."""

@@ -15,7 +15,7 @@ from swarmtui.model.swarm import Availability, Node, Role
 from swarmtui.runbooks import params
 from swarmtui.runbooks.node_draft import Draft
 from swarmtui.runbooks.node_facts import NodeFacts, gather, with_containers, with_impact
-from swarmtui.runbooks.node_steps import LeaveSwarm, RemoveNode, WaitDown, WaitReachable
+from swarmtui.runbooks.node_steps import LeaveSwarm, RemoveNode
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Rule, Runbook, binding_of
 from swarmtui.session import Session
@@ -171,24 +171,8 @@ class Promote(NodeRunbook):
             change = after_promoting(draft.raft, ready=node.is_ready)
             draft.judge(node, change)
             draft.raft = change.after
-        if node.spec.role != Role.MANAGER:
-            draft.set_spec(
-                node,
-                node.spec,
-                replace(node.spec, role=Role.MANAGER),
-                what="promote",
-                title=f"Promote {name}",
-                why="It gets a manager's certificate and joins the raft.",
-            )
-        draft.steps.append(
-            WaitReachable(
-                id=draft.key(node, "reachable"),
-                title=f"Wait until {name} is reachable",
-                why="Until it is reachable it counts for quorum and helps nobody: the next one waits for it.",
-                node_id=node.id,
-                name=name,
-                seconds=draft.wait,
-            )
+        draft.become_manager(
+            node, "Until it is reachable it counts for quorum and helps nobody: the next one waits for it."
         )
 
 
@@ -247,16 +231,7 @@ class Remove(NodeRunbook):
                     sudo=draft.facts.sudo,
                 )
             )
-            draft.steps.append(
-                WaitDown(
-                    id=draft.key(node, "down"),
-                    title=f"Wait until {name} counts as down",
-                    why="The Swarm removes only nodes that are down.",
-                    node_id=node.id,
-                    name=name,
-                    seconds=draft.wait,
-                )
-            )
+            draft.wait_down(node)
         elif lives:
             draft.rules.append(
                 Rule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,6 +24,16 @@ NEW_CONFIG: Json = {
 }
 """What the docker CLI writes before the first option about updates (docker/cli, opts of service update): a
 configuration that said only "Delay" would let all tasks be replaced at once."""
+
+_WORDS = {
+    "EndpointSpec": "published ports",
+    "Args": "arguments",
+    "Dir": "working directory",
+    "DNSConfig": "DNS",
+    "RollbackConfig": "how it rolls back",
+    "TTY": "terminal",
+}
+"""Parts of a Spec whose name says little to a person."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -208,8 +219,13 @@ def _others(before: Json, after: Json, old: Json, new: Json, old_container: Json
             elif key == "Resources":
                 a, b = (_without_told_amounts(p or {}) for p in (a, b))
             if a != b:
-                found.append(key)
-    return found
+                found.append(f"{_WORDS.get(key) or _in_words(key)} changed")
+    return list(dict.fromkeys(found))
+
+
+def _in_words(key: str) -> str:
+    """What the engine calls a part, as words: "StopGracePeriod" is the "stop grace period"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower()
 
 
 def _without_told_amounts(resources: Mapping[str, Any]) -> Json:

@@ -17,7 +17,7 @@ from swarmtui.model.rollout import may_run, wanted_tasks
 from swarmtui.model.swarm import Service, Snapshot, Task
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import node_steps
-from swarmtui.runbooks.node_steps import RUNNING_STATES, fresh_tasks, waiting
+from swarmtui.runbooks.node_waits import RUNNING_STATES, fresh_tasks, waiting
 from swarmtui.runbooks.runbook import Facts, Shown, StepError, Voice
 from swarmtui.runbooks.service_steps import ServiceStep, rolled_back
 from swarmtui.session import Session

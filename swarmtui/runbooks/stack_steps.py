@@ -19,7 +19,8 @@ from swarmtui.model.swarm import Task
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.compose_files import load
 from swarmtui.runbooks.manager_docker import docker
-from swarmtui.runbooks.node_steps import POLL_SECONDS, SAID_LINES, wait_line, waiting
+from swarmtui.runbooks.node_steps import POLL_SECONDS, SAID_LINES
+from swarmtui.runbooks.node_waits import wait_line, waiting
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.service_waits import Missing, WaitRollout
 from swarmtui.session import Session

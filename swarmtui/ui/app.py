@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
-from swarmtui.errors import SwarmtuiError, UsageError
-from swarmtui.model.text import one_line
+from swarmtui.errors import UsageError
 from swarmtui.ui import habits, views
 from swarmtui.ui.derive import Derived, Deriver
 from swarmtui.ui.header import STALE_SECONDS
@@ -25,7 +24,7 @@ from swarmtui.ui.looking import Looking
 from swarmtui.ui.main import ActingScreen, MainScreen
 from swarmtui.ui.operations import Operations
 from swarmtui.ui.screen_keys import QUIT
-from swarmtui.ui.screens.asking import AskScreen, UiPerson
+from swarmtui.ui.screens.asking import UiPerson
 from swarmtui.ui.screens.reading import ReadingScreen
 from swarmtui.ui.theme import use as use_theme
 from swarmtui.ui.views import Env
@@ -33,7 +32,6 @@ from swarmtui.ui.views import Env
 if TYPE_CHECKING:
     from swarmtui.opening import Opening
     from swarmtui.session import Session
-    from swarmtui.ui.screens.running import Run
 
 GC_THRESHOLDS = (50_000, 20, 100)
 """Snapshots and rows hold no cycles; collecting as often as Python does would stall keys for 7 ms at 1,000 nodes."""
@@ -81,7 +79,6 @@ class Console(Looking, Operations):
         self._clusters = clusters
         self._unsubscribe: Callable[[], None] = lambda: None
         self.derived: Derived | None = None
-        self.current_run: Run | None = None
         self._journal_folder = journal
         self._deriver = Deriver()
         self._derived_for: tuple[object, ...] = ()
@@ -160,17 +157,10 @@ class Console(Looking, Operations):
             await self.session.close()
 
     def on_worker_state_changed(self, event: Any) -> None:
-        """The one place where an unexpected failure of background work is shown instead of vanishing."""
-        error = event.worker.error
-        if event.state.name == "ERROR" and error is not None:
-            if isinstance(error, SwarmtuiError):
-                self.complain(error)
-            else:
-                what = f"Internal error: {type(error).__name__}: {error}"
-                self.notify(one_line(what), title="swarmtui", severity="error", markup=False, timeout=30)
-            if event.worker.group == "show":
-                # One view that cannot be made must not leave all others as they are, looking live.
-                self.set_timer(AGE_SECONDS, self._show)
+        """Textual calls this beside the handler of `Acting`, which tells the failure."""
+        if event.state.name == "ERROR" and event.worker.group == "show":
+            # One view that cannot be made must not leave all others as they are, looking live.
+            self.set_timer(AGE_SECONDS, self._show)
 
     def _show(self) -> None:
         """Begins to show what changes."""
@@ -286,21 +276,7 @@ class Console(Looking, Operations):
 
     def action_quit_console(self) -> None:
         """Quits; asks first while an operation is under way."""
-        run = self.current_run
-        if run is None or run.outcome is not None:
-            self.exit(0)
-            return
-
-        def leave(answer: str | None) -> None:
-            if answer is not None and answer.strip().lower() == "yes":
-                self.exit(0)
-
-        question = (
-            f"{run.plan.title} is under way. Leaving stops watching it where it is; nothing is taken back. Go "
-            f"on later with:\n"
-            f"  swarmtui run --resume {run.id}\n\nType yes to leave."
-        )
-        self.push_screen(AskScreen(question), leave)
+        self.leave_unless_busy(lambda: self.exit(0))
 
     def action_clusters(self) -> None:
         """Leaves for the start page with all clusters; never while an operation is under way on this one."""

@@ -161,6 +161,8 @@ class Board(Screen[None]):
                     grid.mount(pane, after=before)
                 else:
                     grid.mount(pane, before=0 if grid.children else None)
+            elif before is not None and grid.children.index(pane) < grid.children.index(before):
+                grid.move_child(pane, after=before)  # it was alone on a smaller screen
             before = pane
         self._share(grid, wide=self.wide)
         for pane in self._panes.values():
@@ -280,9 +282,14 @@ class Board(Screen[None]):
         table = pane.table
         limits = [f"filter: {look.filter}"] if look.filter else []
         limits += ["faults only"] if look.faults else []
-        words = f"{TITLES[name]} ({len(table.rows)})"
-        if limits:
-            words = f"{TITLES[name]} ({len(table.visible_keys)} of {len(table.rows)}, {', '.join(limits)})"
+        if not table.rows and self._derived is not None and not known(self._derived[0].snapshot, *pane.view.reads[:1]):
+            count = []  # of what was never read, 0 would be a claim
+        elif limits:
+            count = [f"{len(table.visible_keys)} of {len(table.rows)}"]
+        else:
+            count = [str(len(table.rows))] if pane.view.counted else []
+        told = ", ".join([*count, *limits])
+        words = f"{TITLES[name]} ({told})" if told else TITLES[name]
         if self._derived is not None and (note := pane.view.note(self._derived[0])):
             words += f" · {note}"
         if table.marks:

@@ -46,6 +46,9 @@ Rows: TypeAlias = Mapping[str, Row]
 """Rows by the id of their object."""
 
 
+Cut: TypeAlias = Literal["end", "front"]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table. The first one is the identity of a row: it is never dropped and stays in place when
@@ -59,6 +62,7 @@ class Column:
         width: a fixed width in cells, instead of measuring the content.
         flex: share of what is left of the line.
         align: side of the text.
+        cut: which end of a text that is too long goes; "front" where what tells them apart is at the end.
         wide: only shown in wide mode, or where the line has room for everything else first.
         priority: the lowest is dropped first on a narrow screen; among equals the rightmost.
         quiet: a change of it is no news, such as an age that grew.
@@ -71,6 +75,7 @@ class Column:
     width: int | None = None
     flex: int = 0
     align: Literal["left", "right"] = "left"
+    cut: Cut = "end"
     wide: bool = False
     priority: int = 0
     quiet: bool = False
@@ -134,13 +139,25 @@ def plain(text: str) -> str:
     return harmless(text[:_LONGEST].replace("\n", " ").replace("\t", " "))
 
 
-def fit_text(text: str, width: int, align: Literal["left", "right"] = "left", ellipsis: str = "…") -> str:
+def fit_text(
+    text: str, width: int, align: Literal["left", "right"] = "left", ellipsis: str = "…", cut: Cut = "end"
+) -> str:
     """Returns text that fills exactly `width` terminal cells, cut with an ellipsis where it is too long."""
     length = len(text) if text.isascii() else cell_len(text)
     if length > width:
+        if cut == "front" and width > 1:
+            return set_cell_size(ellipsis + _last(text, width - 1), width)
         return set_cell_size(text, width - 1) + ellipsis if width > 1 else set_cell_size(text, width)
     blank = " " * (width - length)
     return blank + text if align == "right" else text + blank
+
+
+def _last(text: str, width: int) -> str:
+    """The end of a text: as many characters as fit into `width` cells."""
+    begin, left = len(text), width
+    while begin and (size := cell_len(text[begin - 1])) <= left:
+        begin, left = begin - 1, left - size
+    return text[begin:]
 
 
 def natural_widths(columns: Sequence[Column], rows: Sequence[Row], widths: Sequence[int] = ()) -> list[int]:
@@ -163,11 +180,12 @@ def natural_widths(columns: Sequence[Column], rows: Sequence[Row], widths: Seque
 
 
 class Span(NamedTuple):
-    """Where a part of a line goes: its first cell, its width in cells, and the side of its text."""
+    """Where a part of a line goes: its first cell, its width in cells, the side of its text, and where it is cut."""
 
     start: int
     width: int
     align: Literal["left", "right"] = "left"
+    cut: Cut = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +242,7 @@ def fit_columns(columns: Sequence[Column], wanted: Sequence[int], width: int, wi
         _share(columns, widths, wanted, shown, left)
     spans, at = [], GUTTER
     for index in shown:
-        spans.append(Span(at, widths[index], columns[index].align))
+        spans.append(Span(at, widths[index], columns[index].align, columns[index].cut))
         at += widths[index] + gap
     hidden = tuple(index for index in range(len(columns)) if index not in shown)
     return Layout(tuple(shown), tuple(spans), hidden, max(width, at - gap))

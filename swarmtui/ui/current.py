@@ -10,6 +10,8 @@ from swarmtui.model.swarm import Node, Resources, Service, Snapshot
 OF_DOCKER = "com.docker."
 """Labels that docker itself puts on what it makes (a stack's namespace and image): nobody changes those by hand."""
 DIFFERS = "differs between them"
+NOT_KEPT = "true, but the vault does not have the key"
+"""Of autolock: whoever comes to it then wants to keep the key, not to turn it off."""
 
 
 def current(view: str, keys: Iterable[str], snapshot: Snapshot) -> Mapping[str, str]:
@@ -19,7 +21,9 @@ def current(view: str, keys: Iterable[str], snapshot: Snapshot) -> Mapping[str, 
     """
     cluster = snapshot.info.swarm.cluster
     if view == "swarm" and cluster is not None:
-        return {"enable": "true" if cluster.spec.encryption_config.auto_lock_managers else "false"}
+        on, holding = cluster.spec.encryption_config.auto_lock_managers, snapshot.unlock_key
+        lacking = on and holding is not None and holding.state in ("missing", "differs")
+        return {"enable": NOT_KEPT if lacking else "true" if on else "false"}
     found: list[Mapping[str, str]] = []
     for key in keys:
         if view == "services" and key in snapshot.services:

@@ -115,16 +115,17 @@ class Fleet:
     """The clusters a person named.
 
     Args:
-        config: names them.
+        config: names them; the newest is the attribute of this name.
         folder: a folder of our own, for client bundles that come as a zip.
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
+        self.config = config
         self._folder = folder
         self._unpacked = 0
         self._members: dict[str, Member] = {}
-        for name, cluster in config.clusters.items():
-            self._members[name] = Member(name, cluster, partial(self._find, name, config))
+        for name in config.clusters:
+            self.name(name, config)
         self._changed: set[str] = set()
         self._dirty = asyncio.Event()
         self._listener: Callable[[], None] = lambda: None
@@ -152,7 +153,14 @@ class Fleet:
         if known is not None:  # a docker context, say, that is called like a cluster
             name = f"{name} ({', '.join(str(target) for target in opening.targets)})"
         self._members[name] = Member(name, opening.cluster, lambda: opening, opening=opening)
+        if self._running:
+            self._spawn(self._jobs, self._begin(self._members[name]))
         return name
+
+    def name(self, name: str, config: Config) -> None:
+        """Takes in a cluster that the configuration names; it is not connected to before it is opened, or `start`."""
+        self.config = config
+        self._members[name] = Member(name, config.clusters[name], partial(self._find, name, config))
 
     def _find(self, name: str, config: Config) -> Opening:
         self._unpacked += 1

@@ -104,15 +104,15 @@ class Header(Static):
         style = "bold red" if not raft.held else "yellow" if raft.slack == 0 else "green"
         second.append(str(raft), style)
         second.append(f" · leader {one_line(derived.leader) or 'NONE'}")
+        if locked := len(derived.snapshot.locked):
+            second.append(f" · {locked} LOCKED", "bold red")
+        second.append(f" · {derived.ready}/{len(derived.snapshot.nodes)} ready")
         cluster = derived.snapshot.info.swarm.cluster
         if cluster is not None:
             on = cluster.spec.encryption_config.auto_lock_managers
             second.append(f" · autolock {'on' if on else 'off'}")
             if on and derived.snapshot.unlock_key is not None:
                 second.append(*key_words(derived.snapshot.unlock_key))
-        if locked := len(derived.snapshot.locked):
-            second.append(f" · {locked} LOCKED", "bold red")
-        second.append(f" · {derived.ready}/{len(derived.snapshot.nodes)} ready")
         if note:
             second.append(f" · {one_line(note)}", "yellow")
         return second

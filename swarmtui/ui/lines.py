@@ -44,6 +44,8 @@ class LineView(ScrollView):
 
     STYLE_PREFIX: ClassVar[str] = ""
     """Goes in front of a style name to make its component class."""
+    MUTED: ClassVar[frozenset[str]] = frozenset()
+    """Style names that are hard to read on a line with a background of its own: there they are plain."""
     ELLIPSIS: str = "…"
     """Where text is cut."""
 
@@ -105,11 +107,11 @@ class LineView(ScrollView):
             style = self.get_component_rich_style(base) if base else self.rich_style
             for name in names.split():
                 component = self.STYLE_PREFIX + name
-                if component in self.COMPONENT_CLASSES:
+                if component in self.COMPONENT_CLASSES and not (base and name in self.MUTED):
                     full = self.get_component_rich_style(component)
                     rules = self.get_component_styles(component)
                     style += rules.text_style
-                    if rules.has_rule("color"):
+                    if rules.has_rule("color") and not style.reverse:  # else it would be the background
                         style += Style(color=full.color)
             self._style_cache[(names, base)] = style
         return style
@@ -118,8 +120,8 @@ class LineView(ScrollView):
         base, width = self.style_for("", line.base), line.width
         segments: list[Segment] = []
         text, style, at = "", base, 0
-        for (content, names), (start, size, align) in zip(line.parts, line.spans, strict=False):
-            fitted = fit_text(plain(content), size, align, self.ELLIPSIS)
+        for (content, names), (start, size, align, cut) in zip(line.parts, line.spans, strict=False):
+            fitted = fit_text(plain(content), size, align, self.ELLIPSIS, cut)
             blank = " " * (start - at)
             at = start + size
             if content:
@@ -150,7 +152,7 @@ def _difference(old: Line | None, new: Line, y: int) -> Region | None:
     if old is None or old._replace(parts=new.parts) != new or len(old.parts) != len(new.parts):
         return Region(0, y, new.width, 1)
     left, right = new.width, 0
-    for before, after, (start, size, _) in zip(old.parts, new.parts, new.spans, strict=False):
+    for before, after, (start, size, *_) in zip(old.parts, new.parts, new.spans, strict=False):
         if before != after:
             moves = start >= new.frozen
             first = max(start - new.offset, new.frozen) if moves else start

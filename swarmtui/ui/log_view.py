@@ -79,6 +79,7 @@ class LogView(LineView, can_focus=False):
 
     ALLOW_SELECT = False
     STYLE_PREFIX: ClassVar[str] = "log--"
+    MUTED: ClassVar[frozenset[str]] = frozenset({"time"})
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "log--time",
         "log--label",
@@ -99,7 +100,7 @@ class LogView(LineView, can_focus=False):
         & > .log--stderr { color: $text-error; text-style: bold; }
         & > .log--note { color: $text-warning; text-style: bold; }
         & > .log--match { text-style: bold reverse; }
-        & > .log--current { background: $primary 40%; }
+        & > .log--current { background: $primary 35%; }
         & > .log--status { background: $panel; color: $foreground; }
     }
     """

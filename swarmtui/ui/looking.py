@@ -47,7 +47,7 @@ class Looking(Base):
 
         self._details = view.details
         self._want()
-        self.push_screen(ReadingScreen(f"{view.one.capitalize()} {called}", lines), closed)
+        self.push_screen(ReadingScreen(f"{view.one[:1].upper()}{view.one[1:]} {called}", lines), closed)
 
     def _called(self, name: str, key: str) -> str:
         """What people call a row; its id where it is gone."""
@@ -61,7 +61,7 @@ class Looking(Base):
         view = views.view(name)
         path = view.path(self.derived.snapshot, key)
         if path:
-            title = f"{view.one.capitalize()} {self._called(name, key)}"
+            title = f"{view.one[:1].upper()}{view.one[1:]} {self._called(name, key)}"
             self.run_worker(self._raw(title, path), exit_on_error=False)
         else:
             self.complain(UsageError(f"No engine has a {view.one} as an object of its own.", "d describes it."))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swarmtui.errors import UsageError
 from swarmtui.ui import views
@@ -27,10 +26,7 @@ class Operations(Base):
             what = f"{action.label} takes one {views.view(action.view).one} at a time, and {len(keys)} are marked."
             self.complain(UsageError(what, "\\ removes the marks."))
             return
-        if self.current_run is not None and self.current_run.outcome is None:
-            self.complain(
-                UsageError(f"{self.current_run.plan.title} is under way.", "Press v to watch it; one at a time.")
-            )
+        if self.busy():
             return
         session = self.session
         if session is None or not (session.live or action.offline):
@@ -62,63 +58,9 @@ class Operations(Base):
         rows = self.derived.rows.get(view, {}) if self.derived else {}
         return ", ".join(rows[key][0].text.removesuffix(THROUGH) if key in rows else key for key in keys)
 
-    async def _confirmed(self, prepare: Callable[[], Any]) -> Plan | None:
-        """Shows the plan until a yes finds it unchanged; None for a no."""
-        from swarmtui.ui.screens.confirm import ConfirmScreen
-
-        plan: Plan = await prepare()
-        changed = False
-        while True:
-            if plan.nothing:
-                self.notify(plan.nothing, markup=False)
-                return None
-            screen = ConfirmScreen(plan, self.opening.name, changed=changed, production=self.opening.cluster.production)
-            if not await self.push_screen_wait(screen):
-                return None
-            newest: Plan = await prepare()
-            if newest.binding == plan.binding:
-                return newest
-            plan, changed = newest, True
-
     async def _execute(self, plan: Plan, view: str) -> None:
-        from swarmtui.runbooks.journal import Journal, new_run_id
-        from swarmtui.runbooks.runner import Runner
-        from swarmtui.ui.screens.running import Run, RunScreen
-
-        run = self.current_run = Run(new_run_id(plan.runbook), plan)
-
-        def observe(event: Any) -> None:
-            run.observe(event)
-            self._tell_header()
-
-        with Journal(self._journal_folder).writer(run.id) as writer:
-            run.runner = Runner(
-                self._session(), plan, writer, decider=run, observe=observe, accepted=[str(rule) for rule in plan.rules]
-            )
-            self.push_screen(RunScreen(run, self.opening.name, production=self.opening.cluster.production))
-            try:
-                run.outcome = await run.runner.run()
-            finally:
-                if run.screen is not None:
-                    run.screen.show()
-                self._tell_header()
+        await self.execute(self._session(), plan)
         self.look_now()
-        if run.screen is None:
-            if run.outcome.ok:
-                self.notify(f"{plan.title}: done and verified.", markup=False)
-            else:
-                self.notify(f"{plan.title}: stopped; press v.", severity="error", markup=False, timeout=15)
         table = self.main.table(view)
         if table is not None:
             table.clear_marks()
-
-    def show_run(self) -> None:
-        from swarmtui.ui.screens.running import RunScreen
-
-        if self.current_run is None:
-            self.complain(
-                UsageError("Nothing was run from this console yet.", "See earlier runs with: swarmtui journal")
-            )
-        else:
-            production = self.opening.cluster.production
-            self.push_screen(RunScreen(self.current_run, self.opening.name, production=production))

@@ -12,7 +12,7 @@ from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
 from swarmtui.ui import views
-from swarmtui.ui.current import DIFFERS
+from swarmtui.ui.current import DIFFERS, NOT_KEPT
 from swarmtui.ui.keys import Action
 from swarmtui.ui.screens.asking import AskScreen
 
@@ -27,8 +27,8 @@ NUMBERS = frozenset({"replicas"})
 """Parameters whose line begins with what they are now. A list of labels does not: what is taken out of the line would
 stay all the same, as only KEY- removes one."""
 
-TURNED = {"true": "false", "false": "true"}
-"""Who comes to a switch comes to turn it."""
+TURNED = {"true": "false", "false": "true", NOT_KEPT: "true"}
+"""Who comes to a switch comes to turn it; or to have the key taken into the vault."""
 
 
 async def ask(
@@ -42,7 +42,7 @@ async def ask(
     """
     given: dict[str, str] = {}
     declared = {param.name: param for param in runbook.params}
-    what = action.label if action.on else f"{action.label} {views.view(action.view).one}"
+    what = f"{action.label} {views.view(action.view).one}" if action.label == "New" else action.label
     for name in action.asks:
         param = declared[name]
         question = f"{what}{about}: {param.help} ({param.shape})"

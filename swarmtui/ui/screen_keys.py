@@ -15,6 +15,8 @@ CLUSTERS: list[BindingType] = [
     ),
     Binding("d,a,i", "describe", "Describe", id="clusters.describe", tooltip="Alarms, and what was tried"),
     Binding("ctrl+r", "again", "Try again", id="clusters.again", tooltip="Ask all of them again, now"),
+    Binding("N", "build", "Build", id="clusters.build", tooltip="Build a new Swarm from bare hosts"),
+    Binding("v", "watch", "Watch", id="clusters.watch", tooltip="Watch the build that is under way, or the last one"),
     Binding("question_mark", "help", "Keys", key_display="?", id="clusters.help", tooltip="These keys"),
     Binding("q", "app.leave", "Quit", id="clusters.quit", tooltip="Leave"),
 ]
@@ -30,6 +32,16 @@ READING: list[BindingType] = [
     Binding("pageup", "page(-1)", "Page up", show=False, id="reading.page-up"),
     Binding("home,g", "top", "Top", show=False, id="reading.top"),
     Binding("end,G", "bottom", "Bottom", show=False, id="reading.bottom"),
+]
+
+PREFLIGHT: list[BindingType] = [
+    Binding("escape,q", "close", "Leave", id="preflight.leave", tooltip="Look no further; nothing was changed"),
+    Binding("r", "again", "Look again", id="preflight.again"),
+    Binding("c", "copy", "Copy", id="preflight.copy", tooltip="Copy all of it (OSC 52)"),
+    Binding("down,j", "scroll(1)", "Down", show=False, id="preflight.down"),
+    Binding("up,k", "scroll(-1)", "Up", show=False, id="preflight.up"),
+    Binding("pagedown,space", "scroll(10)", "Page down", show=False, id="preflight.page-down"),
+    Binding("pageup", "scroll(-10)", "Page up", show=False, id="preflight.page-up"),
 ]
 
 RAW: list[BindingType] = [
@@ -63,7 +75,9 @@ RUN: list[BindingType] = [
     Binding("pageup", "scroll(-10)", "Page up", show=False, id="run.page-up"),
 ]
 
-FIXED = frozenset(binding.id for binding in (*ASK, *CONFIRM, *RUN) if isinstance(binding, Binding) and binding.id)
+FIXED = frozenset(
+    binding.id for binding in (*ASK, *PREFLIGHT, *CONFIRM, *RUN) if isinstance(binding, Binding) and binding.id
+)
 """Ids of the keys of questions, plans and runs, which stay: what these say names them, and a hand that is used to y and
 esc must never find them to mean something else."""
 REMAPPABLE = frozenset(

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 from textual.reactive import reactive
@@ -42,6 +44,7 @@ class TableView(LineView):
 
     ALLOW_SELECT = False
     STYLE_PREFIX: ClassVar[str] = "table--"
+    MUTED: ClassVar[frozenset[str]] = frozenset({"dim", "stale"})
     FLASH_SECONDS: ClassVar[float] = 3.0
     STYLES: ClassVar[frozenset[str]] = frozenset(
         {"good", "warn", "bad", "dim", "accent", "strong", "added", "updated", "mark"}
@@ -64,8 +67,8 @@ class TableView(LineView):
         overflow-y: auto;
         scrollbar-size-vertical: 1;
         & > .table--header { background: $panel; color: $foreground; text-style: bold; }
-        & > .table--cursor { background: $primary 25%; }
-        &:focus > .table--cursor { background: $primary 60%; text-style: bold; }
+        & > .table--cursor { background: $primary 15%; }
+        &:focus > .table--cursor { background: $primary 35%; text-style: bold; }
         &:nocolor:focus > .table--cursor { text-style: bold reverse; }
         & > .table--stale { color: $foreground 55%; }
         & > .table--empty { color: $foreground 60%; }
@@ -205,18 +208,15 @@ class TableView(LineView):
             titles.append((f"{title}{arrow}" if index == self._store.column else title, ""))
         spans, tail = self._spans, ""
         if layout.hidden:
-            tail = f"+{len(layout.hidden)}{glyphs.more_right}"
+            tail = self._more(len(layout.hidden))
         elif layout.total > width:
             left = glyphs.more_left if offset else " "
-            tail = left + (glyphs.more_right if offset < layout.total - width else " ")
+            tail = f" {left}{glyphs.more_right if offset < layout.total - width else ' '}"
         if tail:
-            tail = f" {tail}"
             edge = width + offset - len(tail)
             spans = tuple(
-                Span(start, max(0, min(size, edge - start)), align)
-                if start < edge < start + size
-                else Span(start, size, align)
-                for start, size, align in spans
+                span._replace(width=edge - span.start) if span.start < edge < span.start + span.width else span
+                for span in spans
             )
         mark = (glyphs.mark if self._marks else "", "mark")
         return Line(width, "table--header", (mark, ("", ""), *titles), spans, self._frozen, offset, tail)
@@ -252,6 +252,10 @@ class TableView(LineView):
             return
         self._shared = width
         layout = fit_columns(self._columns, self._wanted, width, self.wide)
+        room = len(self._more(len(self._columns)))
+        if layout.hidden and not self.wide and self._title_end(layout) > width - room:
+            # A heading that cannot be read is no heading: what says that there is more gets room of its own.
+            layout = replace(fit_columns(self._columns, self._wanted, max(1, width - room)), total=width)
         if layout != self._line_layout:
             self._line_layout = layout
             self._spans = (Span(0, 1), Span(1, 1), *layout.spans)
@@ -270,6 +274,16 @@ class TableView(LineView):
                 self._share_line()
             self._measured = {id(row): row for row in rows}
         super().sync()
+
+    def _more(self, hidden: int) -> str:
+        """What the header says at its right edge of so many columns that have no room."""
+        return f" +{hidden}{self._glyphs.more_right}"
+
+    def _title_end(self, layout: Layout) -> int:
+        """The cell behind the last heading, with its sort arrow."""
+        span, column = layout.spans[-1], self._columns[layout.shown[-1]]
+        size = span.width if span.align == "right" else min(span.width, cell_len(column.title) + 1)
+        return span.start + size
 
     def _size_changed(self) -> None:
         """Tells the scroll view how much there is. Without a layout of the screen: it repaints all."""

@@ -139,6 +139,7 @@ class View:
         note: words for the title.
         none: what is said when there is nothing; "" for the usual words.
         details: collections that `describe` looks at besides, where they are known.
+        counted: whether the title says how many rows there are.
     """
 
     name: str
@@ -154,6 +155,7 @@ class View:
     note: Callable[[Derived], str] = field(default=_no_note)
     none: str = ""
     details: tuple[str, ...] = ()
+    counted: bool = True
 
 
 class Entry(NamedTuple):

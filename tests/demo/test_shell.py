@@ -308,3 +308,24 @@ def test_every_command_is_simulated() -> None:
         for word in ("subprocess", "os.system", "popen", "create_subprocess", "os.exec", "pty."):
             assert word not in text, (file, word)
     assert "docker" in COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("mount", "services"),
+    [
+        ("volume=mon_tsdb", {"mon_prometheus"}),
+        ("volume=/prometheus", {"mon_prometheus"}),
+        ("volume=shop_pgdata --filter volume=mon_tsdb", {"shop_db", "mon_prometheus"}),
+        ("volume=nope", set()),
+        ("volume=tsdb", set()),
+    ],
+)
+async def test_containers_are_found_by_what_they_mount(shell: HostShell, mount: str, services: set[str]) -> None:
+    """`docker ps --filter volume=`: a whole name or a whole place in the container, as in moby's daemon/list.go."""
+    found = set()
+    for host in shell.world.hosts.values():
+        result = await HostShell(shell.world, host).run(f"docker ps -q --filter {mount}")
+        assert result.code == 0, result.err
+        short = result.out.split()
+        found |= {c.name.partition(".")[0] for c in host.containers.values() if c.id[:12] in short}
+    assert found == services

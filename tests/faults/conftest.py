@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swarmtui import session
+from swarmtui.contact import line
 from swarmtui.demo.world import agent
 from swarmtui.runbooks import node_steps
 from tests.faults.scenes import Scene, slow_to_start
@@ -35,7 +35,7 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_steps, "POLL_SECONDS", 0.04)
-    monkeypatch.setattr(session, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
+    monkeypatch.setattr(line, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
     monkeypatch.setattr(agent, "behaviour", slow_to_start)
 
 

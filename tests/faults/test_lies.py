@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from swarmtui import config
-from swarmtui import session as session_module
 from swarmtui.cli import opened
+from swarmtui.contact import line
 from swarmtui.link.reasons import LinkError
 from swarmtui.opening import find
 from swarmtui.session import Session
@@ -107,7 +107,7 @@ async def test_no_nodes_at_all_is_a_lie(nothing: bytes, stage: PutOn) -> None:
 @pytest.mark.parametrize("path", ["/info", "/nodes", "/tasks"])
 async def test_reconnects_are_no_storm(path: str, stage: PutOn, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manager that lets us in and breaks at a question is not asked again and again without a pause."""
-    monkeypatch.setattr(session_module, "BACK_OFF_SECONDS", BACK_OFF_SECONDS)
+    monkeypatch.setattr(line, "BACK_OFF_SECONDS", BACK_OFF_SECONDS)
     async with stage(PAUSE) as on:
         on.thaw()
         async with on.session() as session:

@@ -9,7 +9,8 @@ import pytest
 
 from swarmtui.demo.hosts.shell import Output
 from swarmtui.errors import SwarmtuiError
-from swarmtui.runbooks.node_steps import MoveConnection, WaitStep
+from swarmtui.runbooks.node_steps import MoveConnection
+from swarmtui.runbooks.node_waits import WaitStep
 from swarmtui.runbooks.runbook import StepError
 from tests.faults.checks import check_done, check_journal, check_state, check_words
 from tests.faults.faulty import Fault

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from swarmtui.runbooks.node_steps import MoveConnection, WaitStep
+from swarmtui.runbooks.node_steps import MoveConnection
+from swarmtui.runbooks.node_waits import WaitStep
 from tests.faults.checks import check_effects, check_journal, check_state
 from tests.faults.faulty import POINTS, Fault, Killed
 from tests.faults.scenes import SCENES, Scene, plan_of, steps_of

@@ -14,12 +14,13 @@ import pytest
 from swarmtui import session as sessions
 from swarmtui.cli.ask import Piped
 from swarmtui.cli.main import main as command_line
+from swarmtui.demo.world.membership import unlock
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.runbooks.runner import Event
 from swarmtui.runbooks.swarm import cluster_steps, unlock_steps
 from swarmtui.runbooks.swarm.unlock_steps import after_restart
 from swarmtui.vault import Kind, Secret, UnlockKey, Vault, VaultError, fingerprint
-from tests.runbooks.locked import MANAGERS, Locked, Typist, locked_swarm
+from tests.runbooks.locked import MANAGERS, Locked, Typist, durable_vault, locked_swarm
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +145,23 @@ async def test_a_key_that_somebody_else_made_is_taken_into_the_vault_first(on: L
         assert await states(on) == [("current", on.key), ("previous", known)]
 
 
+async def test_a_key_that_somebody_else_made_after_the_plan_is_kept_before_it_goes(on: Locked) -> None:
+    async with on.session() as session:
+        await on.do(session, "swarm.autolock", enable="true")
+        known = on.key
+        plan = await on.plan(session, "swarm.rotate-key")
+        assert [step.id for step in plan.steps] == ["rotate-key"]
+        now = await cluster_steps.read_swarm(session)
+        parameters = {"version": str(now.version), "rotateManagerUnlockKey": "true"}
+        await session.post("/swarm/update", parameters, dict(now.spec))
+        between = on.key
+        assert between != known
+        assert (await on.run(session, plan)).ok
+        assert on.key not in (known, between)
+        # Within one second their order is not told.
+        assert set(await states(on)) == {("current", on.key), ("previous", known), ("previous", between)}
+
+
 async def test_without_a_durable_vault_it_is_a_safety_rule(on: Locked) -> None:
     on.vault = Vault.in_memory()
     async with on.session() as session:
@@ -230,6 +248,24 @@ async def test_a_key_that_the_vault_lacks_is_asked_for_and_kept_once_it_has_work
         assert await states(on) == [("current", on.key)]
     assert on.key not in on.written
     assert on.key not in "".join(on.said)
+
+
+async def test_what_is_typed_while_somebody_else_unlocks_it_is_not_kept(on: Locked) -> None:
+    class Beaten(Typist):
+        async def unlock_key(self, about: str) -> str | None:
+            await unlock(on.demo.world, on.demo.world.hosts["mgr2"], on.key)
+            return await super().unlock_key(about)
+
+    async with on.session() as session:
+        await on.do(session, "swarm.autolock", enable="true")
+    on.vault = durable_vault()
+    on.restart("mgr2")
+    typist = Beaten("SWMKEY-1-" + "A" * 43)
+    async with on.session(typist) as session:
+        await on.do(session, "swarm.unlock", node="mgr2")
+    assert len(typist.asked) == 1
+    assert await states(on) == []
+    assert "mgr2 is not locked any more; what was typed is not kept, nobody tried it." in on.said
 
 
 async def test_with_nobody_to_ask_it_says_what_to_do(on: Locked) -> None:

@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import pytest
 
-from swarmtui import config, session
+from swarmtui import config
+from swarmtui.contact import line
 from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.api.http import Request, Response
 from swarmtui.demo.serve import Demo
@@ -144,7 +145,7 @@ async def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator
     monkeypatch.setattr(build_steps, "POLL_SECONDS", 0.04)
     monkeypatch.setattr(preflight, "ARRIVE_SECONDS", 0.05)
     monkeypatch.setattr(hosts, "AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr(session, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
+    monkeypatch.setattr(line, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
     (tmp_path / "swarm.toml").write_text(SPEC)
     routed = Router.__call__
     async with Demo("bare", speed=20, seed=1) as demo:

@@ -11,7 +11,7 @@ import pytest
 from swarmtui.config import ClusterConfig
 from swarmtui.errors import RefusedError
 from swarmtui.runbooks import params, registry
-from swarmtui.runbooks.node_steps import WaitReplaced
+from swarmtui.runbooks.node_waits import WaitReplaced
 from swarmtui.runbooks.runbook import Danger, Plan
 from tests import builders as b
 from tests.runbooks.support import Completed, Host, commands, fake, plan, session

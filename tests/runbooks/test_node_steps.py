@@ -14,11 +14,8 @@ from swarmtui.link.target import SocketTarget
 from swarmtui.model.swarm import Availability, NodeSpec
 from swarmtui.opening import Opening
 from swarmtui.runbooks import node_steps, params, registry
-from swarmtui.runbooks.node_steps import (
-    LeaveSwarm,
-    MoveConnection,
-    RemoveNode,
-    UpdateNode,
+from swarmtui.runbooks.node_steps import LeaveSwarm, MoveConnection, RemoveNode, UpdateNode
+from swarmtui.runbooks.node_waits import (
     WaitDown,
     WaitEmpty,
     WaitLeftRaft,

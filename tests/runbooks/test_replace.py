@@ -181,6 +181,70 @@ def test_a_milder_rung_than_the_next_is_free() -> None:
     assert (kinds(made), made.rules) == (["RestartDocker", "WaitBack"], ())
 
 
+WELL = b.node("mgr3", id=DEAD["ID"], manager="reachable", addr="10.0.0.3")
+
+
+@pytest.mark.parametrize(
+    ("host", "word"),
+    [
+        (seen(swarm=info("active", WORKER["ID"])), f"is node {WORKER['ID']}"),
+        (seen(swarm=info("active", "f" * 25)), "is node fff"),
+        (seen("inactive"), "is in no Swarm"),
+        (seen(swarm=info("active", cluster="other")), "is a manager of another Swarm (other)"),
+    ],
+)
+def test_nothing_is_done_to_another_host_while_the_node_is_well(host: HostSeen, word: str) -> None:
+    """A wrong host=, or an address that was given away: the entry is not stale, and the host is somebody else's."""
+    made = plan("node.rejoin", facts(host, WELL), node="mgr3")
+    assert made.steps == ()
+    assert word in made.nothing
+    for rung in ("restart", "reboot", "rejoin"):
+        with pytest.raises(RefusedError, match="Nothing is done to that host"):
+            plan("node.rejoin", facts(host, WELL), node="mgr3", rung=rung)
+
+
+@pytest.mark.parametrize("rung", ["restart", "reboot", "rejoin"])
+def test_a_host_that_is_another_node_by_now_is_not_touched_for_its_stale_entry(rung: str) -> None:
+    back = facts(seen(swarm=info("active", WORKER["ID"])))
+    with pytest.raises(RefusedError, match="stale duplicate"):
+        plan("node.rejoin", back, node="mgr3", rung=rung)
+
+
+@pytest.mark.parametrize(
+    ("host", "breaks"),
+    [
+        (seen(swarm=info("active", "f" * 25)), True),
+        (seen(swarm=info("active", cluster="other")), True),
+        (seen(swarm=info("pending", "f" * 25)), False),  # removed from this one: its Docker looks for ever
+        (seen("inactive"), False),
+    ],
+)
+def test_taking_a_host_out_of_another_swarm_breaks_a_rule(host: HostSeen, breaks: bool) -> None:
+    made = plan("node.rejoin", facts(host), node="mgr3")
+    assert [str(rule) for rule in made.rules] == (["other-swarm=mgr3"] if breaks else [])
+    assert ("LeaveByForce" in kinds(made)) == (host.swarm.local_node_state != "inactive")
+
+
+@pytest.mark.parametrize("rung", ["restart", "reboot"])
+@pytest.mark.parametrize(
+    ("others", "breaks"),
+    [
+        ((MGR1, MGR2), False),
+        ((MGR1, b.node("mgr2", manager="unreachable", state="down")), True),
+        ((MGR1,), True),
+        ((), True),
+    ],
+)
+def test_a_restart_that_costs_the_quorum_breaks_a_rule(rung: str, others: tuple[b.Json, ...], breaks: bool) -> None:
+    silent = seen(silent="`docker info` on mgr3 says: permission denied.")
+    made = plan("node.rejoin", facts(silent, WELL, others=others), node="mgr3", rung=rung)
+    assert ("quorum=mgr3" in [str(rule) for rule in made.rules]) is breaks
+    # One that the others miss costs nothing more.
+    others = (*others, b.node("mgr4", manager="reachable"), b.node("mgr5", manager="reachable"))
+    gone = plan("node.rejoin", facts(silent, DEAD, others=others), node="mgr3", rung=rung)
+    assert "quorum=mgr3" not in [str(rule) for rule in gone.rules]
+
+
 def test_a_clean_rejoin_gives_back_what_the_entry_had_and_shows_no_token() -> None:
     made = plan("node.rejoin", facts(seen("pending", addresses=("10.0.0.33", "172.17.0.1"))), node="mgr3")
     lines = {type(step).__name__: step.shown[-1].as_sh for step in made.steps}

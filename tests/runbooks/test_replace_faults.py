@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from swarmtui import session
+from swarmtui.contact import line
 from swarmtui.demo.world.world import World
 from swarmtui.runbooks import node_steps
 from swarmtui.runbooks.swarm import rejoin_join, rejoin_steps, unlock_steps
@@ -111,7 +112,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (rejoin_steps, rejoin_join):
         monkeypatch.setattr(module, "PAUSE_SECONDS", 0.03)
     monkeypatch.setattr(rejoin_steps, "LOOK_AGAIN_SECONDS", 0.2)
-    monkeypatch.setattr(session, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
+    monkeypatch.setattr(line, "BACK_OFF_SECONDS", (0.05, 0.1, 0.2))
 
 
 @asynccontextmanager

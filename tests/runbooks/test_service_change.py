@@ -209,12 +209,22 @@ def test_differences_are_told_without_a_value_of_the_environment() -> None:
         "reservation no MiB → 512 MiB",
         "updates: as the engine does by itself → 1 at a time, 0s apart, start-first",
         "every task anew (ForceUpdate)",
-        "Healthcheck",
+        "healthcheck changed",
     ]
     assert differences(SPEC, SPEC) == []
     pids = copy.deepcopy(SPEC)
     pids["TaskTemplate"]["Resources"]["Limits"]["Pids"] = 8
-    assert differences(SPEC, pids) == ["Resources"]
+    assert differences(SPEC, pids) == ["resources changed"]
+    other = copy.deepcopy(SPEC)
+    other["EndpointSpec"] = {"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}
+    other["TaskTemplate"]["Networks"] = [{"Target": "n1"}]
+    other["TaskTemplate"]["ContainerSpec"] |= {"StopGracePeriod": 10**9, "Configs": [{"ConfigID": "c1"}]}
+    assert differences(SPEC, other) == [
+        "published ports changed",
+        "networks changed",
+        "configs changed",
+        "stop grace period changed",
+    ]
 
 
 def test_a_digest_sees_every_change_and_no_order() -> None:

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from swarmtui.runbooks.node_steps import WaitDown, WaitEmpty, WaitLeftRaft, WaitReachable, WaitReplaced, WaitStep
+from swarmtui.runbooks.node_waits import (
+    WaitDown,
+    WaitEmpty,
+    WaitLeftRaft,
+    WaitReachable,
+    WaitReplaced,
+    WaitStep,
+)
 
 ABOUT: dict[str, Any] = {"id": "x", "title": "t", "why": "w", "node_id": "n1", "name": "wrk1"}
 

@@ -11,9 +11,12 @@ from swarmtui import session
 from swarmtui.link import locked
 from swarmtui.runbooks.swarm import unlock_steps
 from swarmtui.ui.screens import token
-from swarmtui.vault import Vault, holding
+from swarmtui.vault import Secret, Vault, holding
+from swarmtui.vault.keeper import Keeper
+from swarmtui.vault.store import StoreError
 from tests.driver import Driver
 from tests.ui.test_console import opened
+from tests.vault.stores import Durable
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +38,10 @@ async def lock(console: Driver) -> None:
 
 async def test_the_view_tells_the_lock_who_has_the_key_and_the_certificates(tmp_path: Path) -> None:
     async with opened(tmp_path) as (demo, console):
-        await console.here().view("swarm").title("Swarm (").shows("Autolock", "off").sees("Root CA", "SHA-256")
+        await console.here().view("swarm").title("Swarm").shows("Autolock", "off").sees("Root CA", "SHA-256")
         await console.here().sees("Certificate mgr1", "Task history", "Raft snapshots", demo.world.clusters[0].id)
         await lock(console)
-        await console.here().shows("Autolock", "on").sees("the vault's key is the cluster's key")
+        await console.here().shows("Autolock", "on").sees("in memory only (")
         await console.here().header("autolock on, key only in memory").press("a").sees("unlock-key-not-durable").leave()
         key = demo.world.clusters[0].unlock_key
         assert key not in console.text
@@ -52,7 +55,13 @@ async def test_the_view_tells_the_lock_who_has_the_key_and_the_certificates(tmp_
         demo.world.control(cluster).update_cluster(
             cluster.version, dict(cluster.spec), {"rotateManagerUnlockKey": True}
         )
-        await console.here().header("VAULT HAS ANOTHER KEY").sees("the vault has other keys, not the cluster's")
+        await (
+            console.here()
+            .header("VAULT HAS ANOTHER KEY")
+            .sees("THE VAULT HAS ANOTHER KEY", "L takes it into the vault")
+        )
+        await console.here().press("L").at("ask").sees("Autolock: whether", "Now: true, but the vault does not have")
+        await console.here().press("enter").dialog("Autolock is on already; the vault gets its key.").leave()
         assert "SWMKEY" not in "".join(file.read_text() for file in (tmp_path / "journal").glob("*.jsonl"))
 
 
@@ -118,6 +127,34 @@ async def test_a_key_the_vault_lacks_is_typed_unseen(tmp_path: Path) -> None:
         assert cluster.unlock_key[9:] not in console.words
         await console.here().press("enter").until_done()
         await console.nodes().shows("mgr3", "Reachable").header("key only in memory")
+
+
+async def test_a_keyring_that_is_open_again_unlocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, shut = Durable(), [True]
+
+    def keyring() -> Durable:
+        if shut[0]:
+            raise StoreError("the keyring of a test is locked, and was not unlocked")
+        return kept
+
+    vault = Vault(Keeper(keyring))
+    monkeypatch.setattr(session, "shared", lambda: vault)
+    async with opened(tmp_path) as (demo, console):
+        cluster = demo.world.clusters[0]
+        spec = {**cluster.spec, "EncryptionConfig": {"AutoLockManagers": True}}
+        demo.world.control(cluster).update_cluster(cluster.version, spec, {})
+        shut[0] = False
+        await Vault(Keeper(keyring)).store_unlock_key(cluster.id, Secret(cluster.unlock_key), "current", 1.0)
+        shut[0] = True
+        await console.here().header("KEY NOT KEPT")
+        demo.world.stop_docker(demo.world.hosts["mgr3"])
+        demo.world.start_docker(demo.world.hosts["mgr3"])
+        await console.nodes().shows("mgr3", "Locked")
+        assert vault.why_not_durable
+        shut[0] = False
+        # Nobody is asked for a key: the keyring is, once more.
+        await console.here().press("colon").type("unlock").press("enter").confirm().until_done()
+        await console.nodes().shows("mgr3", "Reachable").header("key kept")
 
 
 async def test_a_console_that_only_looks_unlocks_nothing(tmp_path: Path) -> None:

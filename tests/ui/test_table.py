@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from swarmtui.ui import lines
+from swarmtui.ui import lines, theme
 from swarmtui.ui.cells import ASCII, GUTTER, Glyphs, fit_columns, fit_text, glyphs_for, natural, natural_widths
 from swarmtui.ui.rows import Made, RowStore
 from swarmtui.ui.table import Cell, Column, Row, Table
@@ -426,16 +426,37 @@ async def test_a_scroll_bar_takes_its_column_from_the_line() -> None:
 
         fill(3)
         await settle(pilot)
-        assert screen(app)[0].endswith(" +1›")
-        assert screen(app)[1].endswith(" last")
+        assert screen(app)[0].endswith("END +1›")
+        assert screen(app)[1].endswith("last    ")
         fill(30)
         await settle(pilot)
-        assert [text[18] for text in screen(app)[:3]] == ["›", "t", "t"]
+        assert [text[14:19] for text in screen(app)[:3]] == ["D +1›", "t    ", "t    "]
         assert [table.render_line(y).cell_length for y in range(8)] == [19] * 8
         fill(3)
         await settle(pilot)
-        assert screen(app)[0].endswith(" +1›")
-        assert screen(app)[1].endswith(" last")
+        assert screen(app)[0].endswith("END +1›")
+        assert screen(app)[1].endswith("last    ")
+
+
+async def test_what_says_that_there_are_more_columns_covers_no_heading() -> None:
+    right = replace(COLUMNS[4], key="age", title="CHANGED", priority=10)
+    table = Table((*COLUMNS[:6], right, *COLUMNS[6:8]))
+    rows = {key: (*row[:6], Cell("3 d"), *row[6:8]) for key, row in make_rows(5).items()}
+    seen = set()
+    async with opened(table, (24, 8)) as (_, pilot):
+        table.set_rows(rows)
+        for key in ("name", "age"):
+            table.set_sort(key)
+            for width in range(24, 126):
+                await pilot.resize_terminal(width, 8)
+                await pilot.pause()
+                head = table.render_line(0).text
+                shown = [column.title for column in table.columns if column not in table.hidden_columns]
+                assert head.replace("▲", " ").split()[: len(shown)] == shown, (width, head)
+                assert head.endswith(f" +{len(table.hidden_columns)}›") == bool(table.hidden_columns), (width, head)
+                assert len(head) == width
+                seen.add(len(shown))
+    assert seen == set(range(1, 10))
 
 
 async def test_a_cell_that_is_scrolled_into_view_is_repainted() -> None:
@@ -521,13 +542,27 @@ async def test_the_check_for_hostile_text_catches_a_leak(monkeypatch: pytest.Mon
         assert "\x9b" in app.output.screen.strange
 
 
-@given(st.text(max_size=30), st.integers(1, 20), st.sampled_from(["left", "right"]))
-def test_fitted_text_fills_its_cells(text: str, width: int, align: Any) -> None:
+@given(st.text(max_size=30), st.integers(1, 20), st.sampled_from(["left", "right"]), st.sampled_from(["end", "front"]))
+def test_fitted_text_fills_its_cells(text: str, width: int, align: Any, cut: Any) -> None:
     from rich.cells import cell_len
 
     from swarmtui.ui.cells import plain
 
-    assert cell_len(fit_text(plain(text), width, align)) == width
+    assert cell_len(fit_text(plain(text), width, align, cut=cut)) == width
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("registry.example/shop/web:1.5.0", 14, "…hop/web:1.5.0"),
+        ("web:1.5.0", 14, "web:1.5.0     "),
+        ("例え/日本:1", 8, "…/日本:1"),
+        ("例え/日本:1", 6, "…本:1 "),
+        ("web:1.5.0", 1, "w"),
+    ],
+)
+def test_text_is_cut_where_it_tells_least(text: str, width: int, shown: str) -> None:
+    assert fit_text(text, width, cut="front") == shown
 
 
 # ---------------------------------------------------------------------- what it costs the terminal
@@ -702,6 +737,44 @@ async def test_header_tells_the_order_and_stale_rows_lose_their_colours() -> Non
         assert len(colours) == 1
 
 
+Light = tuple[int, int, int]
+
+
+def contrast(one: Light, other: Light) -> float:
+    """How well two colours are told apart, 1 to 21 (WCAG 2.1, contrast ratio)."""
+
+    def luminance(colour: Light) -> float:
+        parts = [part / 255 for part in colour]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", theme.THEMES)
+@pytest.mark.parametrize("stale", [False, True])
+async def test_the_row_under_the_cursor_can_be_read(name: str, stale: bool) -> None:
+    styles = sorted(Table.STYLES)
+    table = Table(tuple(Column(style, style) for style in styles))
+    async with opened(table, (120, 6)) as (app, pilot):
+        theme.use(app, name)
+        table.set_rows({key: tuple(Cell(f"{style}-", style) for style in styles) for key in "ab"})
+        table.toggle_mark("a")
+        table.dim = stale
+        for focus in (table, None):
+            app.screen.set_focus(focus)
+            await settle(pilot)
+            row = [(s.text, s.style) for s in table.render_line(1) if s.text.strip() and s.style]
+            assert "".join(text for text, _ in row).split() == ["●", *(f"{style}-" for style in styles)]
+            for text, style in row:
+                assert style.color and style.bgcolor
+                told = contrast(style.color.get_truecolor(), style.bgcolor.get_truecolor())
+                assert told >= 4.5, (text, focus, round(told, 1))
+            below = next(s.style for s in table.render_line(2) if s.text.strip() and s.style)
+            assert below.bgcolor != row[0][1].bgcolor, "the cursor itself is seen"
+
+
 async def test_themes_apply() -> None:
     table = Table(SMALL)
     async with opened(table) as (app, pilot):
@@ -725,6 +798,11 @@ async def test_without_colour_the_cursor_is_still_seen(monkeypatch: pytest.Monke
         await settle(pilot)
         codes = {code for codes in re.findall(r"\x1b\[([0-9;]*)m", app.output.text) for code in codes.split(";")}
         assert "7" in codes, "reverse video"
+        table.set_rows({"a": (Cell("a", "strong"), Cell("Down", "bad")), "b": (Cell("b", "dim"), Cell("Down", "bad"))})
+        await settle(pilot)
+        looks = {(s.style.color, s.style.bgcolor, s.style.reverse) for s in table.render_line(2) if s.style}
+        assert len(looks) == 1, "one bar: reversed, a colour of its own would be a patch behind its text"
+        assert len({s.style.color for s in table.render_line(1) if s.style}) > 1
 
 
 def test_signs_follow_the_terminal() -> None:

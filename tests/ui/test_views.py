@@ -214,12 +214,24 @@ async def test_a_wide_screen_that_begins_with_the_services_has_every_pane_in_its
         assert console.lines[2].index("Nodes") < console.lines[2].index("Services")
 
 
+async def test_a_screen_that_grows_has_every_pane_in_its_place(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (_, console):
+        await console.here().view("services").title("Services (13)")
+        await console.pilot.resize_terminal(160, 48)
+        await console.here().sees("Nodes (8)", "Services (13)", "DTR replicas", "Backups")
+        assert console.lines[2].index("Nodes") < console.lines[2].index("Services")
+        below = next(line for line in console.lines if "DTR replicas" in line)
+        assert below.index("DTR replicas") < below.index("Backups")
+        assert console.app.main.current == "services"
+
+
 async def test_what_was_never_read_is_not_said_to_be_empty(tmp_path: Path) -> None:
     async with opened(tmp_path) as (demo, console):
         for name in ("mgr1", "mgr2", "mgr3"):
             demo.world.crash(demo.world.hosts[name])
         await console.here().header("NOT CONNECTED", within=40).view("secrets")
         await console.here().sees("The secrets are not known, and nobody can be asked now.")
+        assert "Secrets (" not in console.text, "0 would be a claim"
         await console.nodes().contains("mgr1", "wrk5")
 
 

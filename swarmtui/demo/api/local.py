@@ -144,12 +144,14 @@ def _matches(item: Json, wanted: filters.Filters) -> bool:
     name = item["Names"][0]
     task = "com.docker.swarm.task.id" in item["Labels"]
     is_task = wanted.get("is-task")
+    mounted = {text for mount in item["Mounts"] for text in (mount["Name"], mount["Destination"])}
     return (
         (not wanted.get("status") or item["State"] in wanted["status"])
         and (not wanted.get("name") or any(text in name for text in wanted["name"]))
         and filters.prefixed(item["Id"], wanted.get("id", []))
         and filters.labels_match(item["Labels"], wanted.get("label", []))
         and (not wanted.get("ancestor") or item["Image"] in wanted["ancestor"])
+        and (not wanted.get("volume") or not mounted.isdisjoint(wanted["volume"]))
         and (not is_task or task == (is_task[0] in ("true", "1")))
     )
 

@@ -10,24 +10,22 @@ import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
-from swarmtui.errors import EngineError
 from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
-from swarmtui.runbooks.node_steps import UpdateNode, wait_line
+from swarmtui.runbooks.node_steps import UpdateNode
+from swarmtui.runbooks.node_waits import wait_line
 from swarmtui.runbooks.runbook import ConflictError, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.build_base import BuildStep, Seed
 from swarmtui.runbooks.swarm.cluster_steps import read_key, read_swarm
+from swarmtui.runbooks.swarm.joining import JoinRequest
 from swarmtui.runbooks.swarm.key_steps import KeepKey
 from swarmtui.runbooks.swarm.preflight import shown_on
 from swarmtui.session import Session
 
 POLL_SECONDS = 0.5
-IN_BACKGROUND = "Timeout was reached before node joined"
-"""What an engine answers after 20 s of joining; it goes on by itself (dockerd, daemon/cluster/cluster.go)."""
 LOOK = "Look there: docker info; journalctl -u docker -n 50."
 
 
@@ -196,8 +194,7 @@ class JoinHost(BuildStep):
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         await self.seed.lead(session)
-        if (await self.info(session)).swarm.local_node_state == "inactive":
-            await self._join(session, voice)
+        await self._request.send(session, self.ssh, self.name, voice)
         end = time.monotonic() + self.seconds
         said = ""
         while missing := await self._missing(session):
@@ -209,25 +206,15 @@ class JoinHost(BuildStep):
             await asyncio.sleep(POLL_SECONDS)
         voice.progress(1, 1, "done")
 
-    async def _join(self, session: Session, voice: Voice) -> None:
-        token = (await read_swarm(session)).tokens[self.role]
-        engine = await session.engine_of(self.ssh)
-        try:
-            await engine.post("/swarm/join", json=self._request(token.reveal()))
-        except EngineError as error:
-            if IN_BACKGROUND not in error.message and error.status != 0:
-                what = f"{self.name} could not join: {error.what}"
-                raise StepError(what, f"Can it reach {self.seed.remote}? {error.next_step}".strip()) from error
-            voice.say(f"{self.name} takes its time to join; it goes on by itself.")
-
-    def _request(self, token: str) -> dict[str, Any]:
-        return {
-            "RemoteAddrs": [self.seed.remote],
-            "JoinToken": token,
-            "AdvertiseAddr": self.advertise,
-            "ListenAddr": self.listen,
-            "Availability": "drain" if self.drained else "active",
-        }
+    @property
+    def _request(self) -> JoinRequest:
+        return JoinRequest(
+            role=self.role,
+            remotes=(self.seed.remote,),
+            advertise=self.advertise,
+            listen=self.listen,
+            availability="drain" if self.drained else "active",
+        )
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         if missing := await self._missing(session):

@@ -17,7 +17,7 @@ import msgspec
 from swarmtui.errors import EngineError, RefusedError
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
-from swarmtui.runbooks.node_steps import wait_line
+from swarmtui.runbooks.node_waits import wait_line
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import ConflictError, Facts, Plan, Runbook, Shown, Step, StepError, Voice, binding_of
 from swarmtui.runbooks.swarm import cluster_steps

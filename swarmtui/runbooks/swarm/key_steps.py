@@ -190,7 +190,12 @@ class Rotate(KeyStep):
                 )
             key = await read_key(session)
             # The answer to an earlier try may have been lost, or the program: one rotation is enough.
-            return key is None or fingerprint(key) == before["key"]
+            if key is not None and fingerprint(key) != before["key"]:
+                return False
+            if key is not None and not await self.kept(session, key):
+                # Somebody else rotated after the plan was made: managers may need that one to come back.
+                await self.keep(session, voice)
+            return True
 
         await update_swarm(session, unrotated, lambda spec: None, rotate="rotateManagerUnlockKey")
         end = time.monotonic() + KEY_SECONDS

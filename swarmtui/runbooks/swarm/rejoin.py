@@ -9,6 +9,7 @@ import msgspec
 
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.model.impact import Impact
+from swarmtui.model.quorum import Quorum
 from swarmtui.model.swarm import Role
 from swarmtui.runbooks import params
 from swarmtui.runbooks.node_draft import Draft
@@ -27,7 +28,7 @@ from swarmtui.runbooks.swarm.rejoin_draft import (
 )
 from swarmtui.runbooks.swarm.rejoin_facts import ssh_address
 from swarmtui.runbooks.swarm.rejoin_join import LeaveByForce
-from swarmtui.runbooks.swarm.rejoin_ladder import ORDER, Rung, in_order
+from swarmtui.runbooks.swarm.rejoin_ladder import ORDER, Rung, in_order, in_use_elsewhere
 from swarmtui.runbooks.swarm.rejoin_steps import Reboot, RestartDocker, WaitBack
 from swarmtui.runbooks.swarm.unlock_steps import UnlockNode
 from swarmtui.session import Session
@@ -105,6 +106,11 @@ class Rejoin(Runbook):
                 f"Replace it: swarmtui run node.replace dead={known.name} promote=WORKER (or host=ssh://…). Has its "
                 "host another address now? Say so: host=ssh://….",
             )
+        if verdict.rung in (Rung.NONE, Rung.TIDY) and chosen is not verdict.rung and known.elsewhere:
+            raise RefusedError(
+                f"{verdict.because} Nothing is done to that host in the name of {known.name}.",
+                "If that is the host of another node, name that node. Else give its own address: host=ssh://….",
+            )
         if known.seen.unit == "masked":
             raise RefusedError(
                 f"docker.service is masked on {known.seen.at.name}: somebody does not want it to run.",
@@ -123,8 +129,26 @@ class Rejoin(Runbook):
             Rung.TIDY: self._tidy,
             Rung.REJOIN: self._rejoin,
         }
+        if chosen in (Rung.RESTART, Rung.REBOOT):
+            rules += self._missing(known)
         steps, draft = add[chosen](known, params["wait"])
         return self._made(params, facts, known, chosen, steps=steps, draft=draft, rules=rules)
+
+    @staticmethod
+    def _missing(known: RejoinFacts) -> list[Rule]:
+        """The rule that is broken where the raft can do nothing while this manager is away."""
+        node = known.node
+        if not (node.is_voter and node.is_reachable) or known.seen.docker_down:
+            return []
+        now = Quorum(known.nodes.voters, known.nodes.reachable)
+        then = Quorum(now.voters, now.reachable - 1)
+        if then.held or not now.held:
+            return []
+        because = (
+            f"Without {known.name} only {then.reachable} of {then.voters} managers answer, and {then.needed} are "
+            "needed: the Swarm stands still until it is back."
+        )
+        return [Rule("quorum", known.name, because)]
 
     def _made(
         self,
@@ -256,6 +280,15 @@ class Rejoin(Runbook):
             raise RefusedError("No other manager is reachable that could be joined.", "See: swarmtui status")
         draft = Draft(known.nodes, wait)
         role = Role.MANAGER if node.is_voter or node.spec.role == Role.MANAGER else Role.WORKER
+        if in_use_elsewhere(known.seen, known=frozenset(known.known), cluster_id=known.cluster_id):
+            draft.rules.append(
+                Rule(
+                    "other-swarm",
+                    known.name,
+                    f"{at.name} works in another Swarm now: it is taken out of that one by force. If it is a manager "
+                    "there, that Swarm may lose its quorum.",
+                )
+            )
         forget(draft, node)
         if known.seen.swarm.local_node_state not in ("inactive", ""):
             draft.steps.insert(-2, self._leave(known))

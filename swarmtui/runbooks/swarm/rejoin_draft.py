@@ -12,10 +12,10 @@ from swarmtui.model.quorum import after_promoting
 from swarmtui.model.swarm import Availability, Node, Role, Snapshot, host_of
 from swarmtui.runbooks.node_draft import Draft
 from swarmtui.runbooks.node_facts import NodeFacts, gather
-from swarmtui.runbooks.node_steps import RemoveNode, WaitDown
+from swarmtui.runbooks.node_steps import RemoveNode
 from swarmtui.runbooks.swarm.rejoin_facts import HostSeen, Where, look_at, seconds_since, where
 from swarmtui.runbooks.swarm.rejoin_join import JoinAgain, Restore, WaitIn
-from swarmtui.runbooks.swarm.rejoin_ladder import Verdict, judge
+from swarmtui.runbooks.swarm.rejoin_ladder import Verdict, another, judge
 from swarmtui.session import Session
 
 DEFAULT_PORT = "2377"
@@ -51,6 +51,11 @@ class RejoinFacts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return self.nodes.names[self.node.id]
+
+    @property
+    def elsewhere(self) -> bool:
+        """The host answers as another node of this Swarm, or as none of it."""
+        return bool(another(self.node, self.seen, self.cluster_id))
 
     @property
     def verdict(self) -> Verdict:
@@ -135,16 +140,7 @@ def forget(draft: Draft, node: Node) -> None:
     name = draft.name(node)
     if node.is_voter:
         draft.leave_raft(node, node.spec)
-    draft.steps.append(
-        WaitDown(
-            id=draft.key(node, "down"),
-            title=f"Wait until {name} counts as down",
-            why="The Swarm removes only nodes that are down.",
-            node_id=node.id,
-            name=name,
-            seconds=draft.wait,
-        )
-    )
+    draft.wait_down(node)
     draft.steps.append(
         RemoveNode(
             id=draft.key(node, "remove"),

@@ -7,15 +7,15 @@ import json
 import shlex
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
 from swarmtui.errors import EngineError
 from swarmtui.model.swarm import Node, Role
-from swarmtui.runbooks.node_steps import UpdateNode, WaitStep, spec_command
+from swarmtui.runbooks.node_steps import UpdateNode, spec_command
+from swarmtui.runbooks.node_waits import WaitStep
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
-from swarmtui.runbooks.swarm.cluster_steps import read_swarm
+from swarmtui.runbooks.swarm.joining import JoinRequest
 from swarmtui.runbooks.swarm.rejoin_facts import Where, last_words, swarm_state
 from swarmtui.runbooks.swarm.rejoin_steps import PAUSE_SECONDS, OnHost
 from swarmtui.session import Session
@@ -91,7 +91,7 @@ class JoinAgain(OnHost):
     @property
     def shown(self) -> tuple[Shown, ...]:
         # read and printf are builtins of the shell: the token is in nobody's argv here either.
-        body = json.dumps(self._body("%s"), separators=(",", ":"))
+        body = json.dumps(self._request.body("%s"), separators=(",", ":"))
         post = self.at.root(
             "curl -sSf --unix-socket /var/run/docker.sock -H 'Content-Type: application/json' --data-binary @- "
             "http://docker/swarm/join"
@@ -100,14 +100,15 @@ class JoinAgain(OnHost):
         line = f'read -r token; printf {shlex.quote(body)} "$token" | {post}'
         return (Shown(line, self.at.host, self.at.port, feed=token),)
 
-    def _body(self, token: str) -> dict[str, Any]:
-        return {
-            "ListenAddr": LISTEN,
-            "AdvertiseAddr": self.advertise,
-            "RemoteAddrs": list(self.remotes),
-            "JoinToken": token,
-            "Availability": self.availability,
-        }
+    @property
+    def _request(self) -> JoinRequest:
+        return JoinRequest(
+            role=self.role,
+            remotes=self.remotes,
+            advertise=self.advertise,
+            listen=LISTEN,
+            availability=self.availability,
+        )
 
     async def already_done(self, session: Session, before: Facts) -> str:
         host = await self.at.reach(session)
@@ -119,15 +120,7 @@ class JoinAgain(OnHost):
         return f"{self.name} is in the Swarm as {node_id}." if node is not None else ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        token = (await read_swarm(session)).tokens[self.role]
-        engine = await session.engine_of(self.at.ssh)
-        try:
-            await engine.post("/swarm/join", json=self._body(token.reveal()))
-        except EngineError as error:
-            # It goes on by itself after that; and without an answer nobody knows.
-            if error.status and "Timeout was reached before node joined" not in error.message:
-                raise
-            voice.say(f"{error.what} It goes on by itself.")
+        await self._request.send(session, self.at.ssh, self.name, voice)
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         end = time.monotonic() + JOIN_SECONDS

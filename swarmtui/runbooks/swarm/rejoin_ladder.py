@@ -79,6 +79,11 @@ def judge(node: Node, seen: HostSeen, *, known: frozenset[str], cluster_id: str,
             f"Restart, reboot and rejoin cannot be tried, because {why}",
             tuple((rung, "cannot be tried without SSH") for rung in (Rung.RESTART, Rung.REBOOT, Rung.REJOIN)),
         )
+    if in_order(node) and (other := another(node, seen, cluster_id)):
+        # A live engine is this node: it is not stale, and nothing may be done to whoever else answers there.
+        return Verdict(
+            Rung.NONE, f"The managers hear from {name}, but the Docker at {seen.at.host} {other}: is that its host?"
+        )
     if seen.docker_down or seen.silent:
         because = f"docker.service is {seen.unit} on {name}." if seen.docker_down else seen.silent
         return Verdict(Rung.RESTART, because, _after_restart(seen))
@@ -116,6 +121,27 @@ def judge(node: Node, seen: HostSeen, *, known: frozenset[str], cluster_id: str,
             ((Rung.RESTART, f"it would go on announcing {old}; right only if that is a NAT or load balancer address"),),
         )
     return _by_what_was_tried(name, seen, out_seconds)
+
+
+def another(node: Node, seen: HostSeen, cluster_id: str) -> str:
+    """What the engine of a host is that is not this node; "" where it is, or nobody knows."""
+    if seen.docker_down or seen.silent:
+        return ""
+    if seen.swarm.local_node_state in ("inactive", ""):
+        return "is in no Swarm"
+    if seen.swarm.node_id and seen.swarm.node_id != node.id:
+        return f"is node {seen.swarm.node_id}"
+    if seen.cluster_id and cluster_id and seen.cluster_id != cluster_id:
+        return f"is a manager of another Swarm ({seen.cluster_id[:12]})"
+    return ""
+
+
+def in_use_elsewhere(seen: HostSeen, *, known: frozenset[str], cluster_id: str) -> bool:
+    """Whether a host works in another Swarm now; a node that was removed from this one is never active again."""
+    if seen.cluster_id and cluster_id and seen.cluster_id != cluster_id:
+        return True
+    own = seen.swarm
+    return own.local_node_state == "active" and bool(own.node_id) and own.node_id not in known
 
 
 def _by_what_was_tried(name: str, seen: HostSeen, out_seconds: float) -> Verdict:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from swarmtui.errors import EngineError
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.ssh import SshHost
-from swarmtui.runbooks.node_steps import NodeStep, WaitStep, wait_line
+from swarmtui.runbooks.node_steps import NodeStep
+from swarmtui.runbooks.node_waits import WaitStep, wait_line
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.rejoin_facts import Where, last_words, swarm_state
 from swarmtui.session import Session

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec.structs import replace
 
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.model.impact import with_role
@@ -15,7 +14,6 @@ from swarmtui.model.swarm import Availability, Node, Role
 from swarmtui.runbooks import params
 from swarmtui.runbooks.node_draft import Draft
 from swarmtui.runbooks.node_facts import with_impact
-from swarmtui.runbooks.node_steps import WaitReachable
 from swarmtui.runbooks.nodes import WAIT
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Rule, Runbook, binding_of
@@ -122,24 +120,7 @@ class Replace(Runbook):
         if not worker.is_ready:
             raise RefusedError(f"{name} is {worker.status.state}: it cannot become a manager now.", "Take another one.")
         draft.raft = after_promoting(draft.raft, ready=True).after
-        draft.set_spec(
-            worker,
-            worker.spec,
-            replace(worker.spec, role=Role.MANAGER),
-            what="promote",
-            title=f"Promote {name}",
-            why="It gets a manager's certificate and joins the raft.",
-        )
-        draft.steps.append(
-            WaitReachable(
-                id=draft.key(worker, "reachable"),
-                title=f"Wait until {name} is reachable",
-                why="Until it is reachable it counts for quorum and helps nobody.",
-                node_id=worker.id,
-                name=name,
-                seconds=draft.wait,
-            )
-        )
+        draft.become_manager(worker, "Until it is reachable it counts for quorum and helps nobody.")
 
     @staticmethod
     def _join(draft: Draft, known: RejoinFacts, fresh: HostSeen) -> None:

@@ -54,6 +54,7 @@ class Unlock(Runbook):
     )
 
     async def survey(self, session: Session, params: Mapping[str, Any]) -> Facts:
+        await session.vault.try_again()  # a keyring that failed this night may be open by now, and have the key
         if session.live:
             await session.refresh()
         seen = await look(session)

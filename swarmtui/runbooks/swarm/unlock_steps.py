@@ -14,7 +14,7 @@ from swarmtui.errors import EngineError, SwarmtuiError
 from swarmtui.link.person import KeyPerson
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.target import SshTarget, parse_target
-from swarmtui.runbooks.node_steps import wait_line
+from swarmtui.runbooks.node_waits import wait_line
 from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.cluster_steps import read_key
 from swarmtui.runbooks.swarm.managers import BUSY_SECONDS, STATE_SECONDS, Seen, info_of, look, lost, reached
@@ -157,6 +157,9 @@ class UnlockNode(ManagerStep):
             voice.say(f"The vault's keys cannot be read: {trouble}")
         for place, key in enumerate(keys):
             word = await self._try(engine, key.secret)
+            if word is None:
+                voice.say(f"{self.name} is not locked any more.")
+                return
             if not word:
                 voice.say(f"{self.name} took the {key.state} key {key.fingerprint}.")
                 return
@@ -180,6 +183,9 @@ class UnlockNode(ManagerStep):
                     break
                 secret = Secret(typed.strip())
                 word = await self._try(engine, secret)
+                if word is None:
+                    voice.say(f"{self.name} is not locked any more; what was typed is not kept, nobody tried it.")
+                    return
                 if not word:
                     voice.say(f"{self.name} took the key {fingerprint(secret)}.")
                     await self._keep(session, secret, voice)
@@ -212,8 +218,8 @@ class UnlockNode(ManagerStep):
             return
         voice.say(f"The key {fingerprint(secret)} is kept in {session.vault.where}.")
 
-    async def _try(self, engine: Engine, key: Secret) -> str:
-        """Tries one key; returns "" when it was taken, else why not.
+    async def _try(self, engine: Engine, key: Secret) -> str | None:
+        """Tries one key; returns "" when it was taken, else why not; None where there was no lock to try it on.
 
         Raises:
             LinkError, StepError: it is not known whether it was taken.
@@ -233,7 +239,7 @@ class UnlockNode(ManagerStep):
             return ""
         except EngineError as error:
             if error.status == 409 or "is not locked" in error.message:
-                return ""
+                return None
             if error.status == 401 or "invalid key provided" in error.message:
                 return "it is not the key that this manager was locked with"
             if "invalid key string" in error.message:

@@ -21,7 +21,7 @@ COLUMNS = (
     Column("name", "SERVICE", min_width=10, max_width=40, flex=1),
     Column("mode", "MODE", priority=60),
     Column("running", "RUNNING", align="right", priority=90),
-    Column("image", "IMAGE", min_width=10, max_width=60, flex=1, priority=70),
+    Column("image", "IMAGE", min_width=10, max_width=60, flex=1, cut="front", priority=70),
     Column("update", "UPDATE", priority=50),
     Column("ports", "PORTS", max_width=30, priority=40),
     Column("stack", "STACK", max_width=30, wide=True, priority=20),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("name", "WHAT", min_width=16, max_width=40),
-    Column("value", "VALUE", min_width=16, max_width=70, flex=1, priority=95),
-    Column("note", "NOTE", max_width=90, flex=1, priority=50),
+    Column("value", "VALUE", min_width=16, max_width=44, priority=95),
+    Column("note", "NOTE", min_width=12, max_width=100, flex=1, priority=50),
 )
 
 TOKENS = {"token-worker": "worker", "token-manager": "manager"}
@@ -61,50 +61,50 @@ def _lines(snapshot: Snapshot, now: float) -> Iterator[tuple[str, Line]]:
     yield "raft", ("Managers", str(raft), "", "" if raft.held else "bad")
     yield from _lock(cluster, snapshot.unlock_key)
     for key, role in TOKENS.items():
-        yield key, (f"{role.capitalize()} token", MASKED, "p shows it and the join command for 10 s; T rotates it", "")
+        yield key, (f"{role.capitalize()} token", MASKED, "p shows it, T rotates it", "")
     yield from _certificates(cluster, snapshot, now)
     yield from _settings(cluster)
 
 
 def _lock(cluster: Cluster, holding: KeyHolding | None) -> Iterator[tuple[str, Line]]:
     on = cluster.spec.encryption_config.auto_lock_managers
-    note = "a manager that restarts waits for the key" if on else "key files lie in clear on the managers' disks"
+    note = "restarted managers wait for the key" if on else "key files lie in clear on the managers' disks"
     yield "autolock", ("Autolock", "on" if on else "off", note, "good" if on else "")
     if on:
         yield KEY, ("Unlock key", *custody_words(holding))
 
 
 def custody_words(holding: KeyHolding | None) -> tuple[str, str, str]:
-    """Who has the cluster's key: what to say, a note, and a style."""
+    """Who has the cluster's key: what to say, a note, and a style. Both are read on 80 columns."""
     if holding is None or holding.state == "off":
         return "not compared yet", "", "dim"
     if holding.state == "held":
-        words = f"the vault's key is the cluster's key ({holding.fingerprint})"
-        return (
-            words,
-            f"kept in {holding.where}; p shows it for 10 s, K rotates it",
-            "good" if holding.durable else "warn",
-        )
+        keys = "p shows it, K rotates it"
+        if holding.durable:
+            return f"in the vault ({holding.fingerprint})", f"{keys}; kept in {holding.where}", "good"
+        return f"in memory only ({holding.fingerprint})", f"lost with this program; {keys}", "warn"
     if holding.state == "differs":
-        return "the vault has other keys, not the cluster's", "L, then true, takes it into the vault", "bad"
+        return "THE VAULT HAS ANOTHER KEY", "L takes it into the vault", "bad"
     if holding.state == "missing":
-        return "the vault does not have it", "L, then true, takes it into the vault", "bad"
-    return "not known: the vault cannot be read", holding.trouble, "bad"
+        return "NOT IN THE VAULT", "L takes it into the vault", "bad"
+    return "the vault cannot be read", holding.trouble, "bad"
 
 
 def _certificates(cluster: Cluster, snapshot: Snapshot, now: float) -> Iterator[tuple[str, Line]]:
     root = root_of(cluster.tls_info.trust_root if cluster.tls_info is not None else "")
     if root is not None:
         fingerprint, ends = root
-        note = f"valid until {_day(ends)}" + ("; BEING ROTATED" if cluster.root_rotation_in_progress else "")
-        yield "ca", ("Root CA", f"SHA-256 {fingerprint}", note, _style(ends - now))
+        value, style = f"until {_day(ends)}", _style(ends - now)
+        if cluster.root_rotation_in_progress:
+            value, style = f"BEING ROTATED, {value}", style or "warn"
+        yield "ca", ("Root CA", value, f"SHA-256 {fingerprint}", style)
     validity = cluster.spec.ca_config.node_cert_expiry
     yield (
         "validity",
         (
-            "Certificates live",
-            f"{validity / SECOND / DAY:g} days" if validity else "-",
-            "of nodes; renewed by themselves",
+            "Certificates",
+            f"of nodes: {validity / SECOND / DAY:g} days" if validity else "-",
+            "nodes renew them by themselves",
             "",
         ),
     )
@@ -112,8 +112,9 @@ def _certificates(cluster: Cluster, snapshot: Snapshot, now: float) -> Iterator[
         expires = snapshot.certificates.get(node.id)
         if expires is not None:
             left = expires - now
-            value = f"until {_day(expires)}" + (", EXPIRED" if left <= 0 else "")
-            yield f"certificate-{node.id}", (f"Certificate {node.name}", value, _trust(node, cluster), _style(left))
+            value, trust = f"until {_day(expires)}" + (", EXPIRED" if left <= 0 else ""), _trust(node, cluster)
+            style = _style(left) or ("warn" if trust else "")
+            yield f"certificate-{node.id}", (f"Certificate {node.name}", value, trust, style)
 
 
 def _trust(node: Node, cluster: Cluster) -> str:
@@ -128,17 +129,14 @@ def _settings(cluster: Cluster) -> Iterator[tuple[str, Line]]:
     limit = spec.orchestration.task_history_retention_limit
     yield "history", ("Task history", "-" if limit is None else str(limit), "tasks kept in each slot", "")
     raft = spec.raft
-    words = f"{raft.snapshot_interval} entries, {raft.keep_old_snapshots} old ones kept"
-    yield (
-        "snapshots",
-        ("Raft snapshots", words, f"{raft.log_entries_for_slow_followers} entries kept for slow followers", ""),
-    )
-    ticks = f"heartbeat {raft.heartbeat_tick} s, election after {raft.election_tick} s"
-    yield "ticks", ("Raft", ticks, "of silence of the leader", "")
+    kept = f"{raft.keep_old_snapshots} old ones kept; {raft.log_entries_for_slow_followers} entries for slow followers"
+    yield "snapshots", ("Raft snapshots", f"every {raft.snapshot_interval} entries", kept, "")
+    election = f"election after {raft.election_tick} s without one"
+    yield "ticks", ("Raft heartbeat", f"{raft.heartbeat_tick} s", election, "")
     beat = spec.dispatcher.heartbeat_period
     yield (
         "heartbeat",
-        ("Node heartbeat", f"{beat / SECOND:g} s" if beat else "-", "three missed ones: the node is down", ""),
+        ("Node heartbeat", f"{beat / SECOND:g} s" if beat else "-", "down after three missed ones", ""),
     )
 
 
@@ -167,18 +165,19 @@ def _style(left: float) -> str:
 def _describe(derived: Derived, key: str) -> Lines:
     line = dict(_lines(derived.snapshot, derived.env.now)).get(key)
     if line is None:
-        return gone("part of the Swarm")
+        return gone("Swarm detail")
     name, value, note, style = line
-    return [
+    told = [
         ("title", one_line(name)),
         (style if style in ("good", "warn", "bad") else "plain", one_line(value)),
-        ("dim", one_line(note)),
     ]
+    return [*told, ("dim", one_line(note))] if note else told
 
 
 VIEW = View(
     name="swarm",
-    one="part of the Swarm",
+    one="Swarm detail",
+    counted=False,
     columns=COLUMNS,
     maker=SwarmRows,
     describe=_describe,

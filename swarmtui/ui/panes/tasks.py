@@ -28,7 +28,7 @@ COLUMNS = (
     Column("age", "AGE", align="right", priority=80, quiet=True),
     Column("exit", "EXIT", align="right", priority=60),
     Column("error", "ERROR", min_width=12, max_width=80, flex=1, priority=70),
-    Column("image", "IMAGE", max_width=60, wide=True, priority=30),
+    Column("image", "IMAGE", max_width=60, cut="front", wide=True, priority=30),
     Column("message", "MESSAGE", max_width=40, wide=True, priority=20),
     Column("id", "ID", width=25, wide=True, priority=5),
 )

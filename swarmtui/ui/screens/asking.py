@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
@@ -94,7 +94,7 @@ class _Suggester(Suggester):
 class UiPerson:
     """Answers a connection's questions by asking on the screen, one at a time."""
 
-    def __init__(self, app: App[int]) -> None:
+    def __init__(self, app: App[Any]) -> None:
         self._app = app
         self._one = asyncio.Lock()
 

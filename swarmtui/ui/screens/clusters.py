@@ -1,4 +1,4 @@
-"""The start page: all named clusters side by side. It looks, and opens the one under the cursor; it changes nothing.
+"""The start page: all named clusters side by side. It looks, opens the one under the cursor, and builds new ones.
 
 A program of its own besides the console, which knows one cluster and no other: so nothing that was planned, asked or
 marked there can ever reach another cluster.
@@ -11,6 +11,7 @@ import gc
 import importlib
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
@@ -22,19 +23,21 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
+from swarmtui.config import state_dir
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import one_line
 from swarmtui.ui import fleet_rows
+from swarmtui.ui.building import Building, Naming
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.screen_keys import CLUSTERS, QUIT
 from swarmtui.ui.screens.reading import ReadingScreen
-from swarmtui.ui.staying import StayingApp
 from swarmtui.ui.table import Table
 from swarmtui.ui.theme import use as use_theme
 
 if TYPE_CHECKING:
     from swarmtui.ui.fleet import Fleet
 
+ADD = "swarmtui clusters add NAME ssh://USER@HOST"
 AGE_SECONDS = 5.0
 """How often ages are looked at while there is one to show."""
 
@@ -102,6 +105,10 @@ class ClustersScreen(Screen[None]):
 
     def _summary(self) -> Text:
         members = list(self._fleet)
+        brief = self.app.brief
+        if not members:
+            text = Text.assemble(("swarmtui", "bold"), "  no cluster yet", no_wrap=True)
+            return text.append(f"  {brief}", self._style("warn")) if brief else text
         live = sum(member.live for member in members)
         waiting = sum(member.needs_person for member in members)
         alarms = sum(len(member.seen.alarms) for member in members if member.seen is not None)
@@ -117,12 +124,16 @@ class ClustersScreen(Screen[None]):
             text.append("  no alarms", self._style("good"))
         if self.app.read_only:
             text.append("  read-only", self._style("warn"))
+        if brief:
+            text.append(f"  {brief}", self._style("warn"))
         return text
 
     def _matter(self) -> Text:
         name = self.table.cursor_key
         if name is None:
-            return Text("")
+            file = one_line(str(self._fleet.config.path))
+            build = "" if self.app.read_only else "N builds a new Swarm from bare hosts. "
+            return Text(f"{build}One that is there gets its name, in {file}, with: {ADD}")
         member = self._fleet[name]
         text = Text.assemble((one_line(name), "bold"), ": ")
         what, next_step = fleet_rows.matter(self._fleet, member)
@@ -149,6 +160,17 @@ class ClustersScreen(Screen[None]):
             self.table.move_to(names[number - 1])
             self.app.open(names[number - 1])
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "build":
+            return not self.app.read_only
+        return self.app.current_run is not None if action == "watch" else True
+
+    def action_build(self) -> None:
+        self.app.build()
+
+    def action_watch(self) -> None:
+        self.app.show_run()
+
     def action_describe(self) -> None:
         name = self.table.cursor_key
         if name is not None:
@@ -172,12 +194,14 @@ class ClustersScreen(Screen[None]):
         self.app.push_screen(ReadingScreen("Keys of the clusters", lambda: lines))
 
 
-class ClustersApp(StayingApp[str]):
+class ClustersApp(Building):
     """Shows all clusters until one is chosen: its name is the result, None after leaving.
 
     Args:
         fleet: the clusters. They are connected to while this runs; `session` is what is left of it afterwards.
         at: the cluster that the cursor begins on.
+        journal: folder of the journal; None for the usual one.
+        naming: gives a new cluster its name in the configuration; without, none is offered.
         read_only: say that whatever is opened will be read-only.
         keys: binding id → key, as the person wants them.
         theme: dark, light or contrast.
@@ -194,6 +218,8 @@ class ClustersApp(StayingApp[str]):
         fleet: Fleet,
         *,
         at: str = "",
+        journal: Path | None = None,
+        naming: Naming | None = None,
         read_only: bool = False,
         keys: Mapping[str, str] | None = None,
         theme: str = "dark",
@@ -203,6 +229,8 @@ class ClustersApp(StayingApp[str]):
         self.read_only = read_only
         self.keys = dict(keys or {})
         self.session: Any = None
+        self._journal_folder = journal or state_dir() / "journal"
+        self._naming = naming
         self.clusters = ClustersScreen(fleet, at)
         self._leaving = False
         use_theme(self, theme)
@@ -217,7 +245,7 @@ class ClustersApp(StayingApp[str]):
         self.call_after_refresh(lambda: self.run_worker(self._open(), exit_on_error=False))
 
     async def _open(self) -> None:
-        self.fleet.start(self._changed, self._failed)
+        self.fleet.start(self._changed, self.tell_internal)
         # What opening a cluster needs is loaded while nobody waits for it.
         app = await asyncio.to_thread(importlib.import_module, "swarmtui.ui.app")
         gc.freeze()
@@ -229,16 +257,33 @@ class ClustersApp(StayingApp[str]):
         if isinstance(self.screen, ReadingScreen):
             self.screen.renew()
 
-    def _failed(self, error: BaseException) -> None:
-        what = f"Internal error: {type(error).__name__}: {error}"
-        self.notify(one_line(what), title="swarmtui", severity="error", markup=False, timeout=30)
+    def _tell_header(self) -> None:
+        self.clusters.show()
+        self.clusters.refresh_bindings()
+
+    @property
+    def brief(self) -> str:
+        """A word on the build under way, or on a new Swarm that has no name yet; "" for neither."""
+        if self._built is not None:
+            return "a new Swarm has no name yet (v)"
+        return self.current_run.brief if self.current_run is not None else ""
+
+    async def on_unmount(self) -> None:
+        if self._way is not None:
+            await self._way.close()
 
     def open(self, name: str) -> None:
-        """Leaves with this cluster, unless its configuration cannot be meant: then says why."""
-        self._leave(name)
+        """Leaves with this cluster, unless its configuration cannot be meant, or a build is under way: says why."""
+        if not self.busy():
+            self._leave(name)
+
+    def show_member(self, name: str) -> None:
+        self.clusters.show()
+        self.clusters.table.move_to(name)
 
     def action_leave(self) -> None:
-        self._leave("")
+        """Leaves; asks first while a build is under way."""
+        self.leave_unless_busy(lambda: self._leave(""))
 
     def _leave(self, name: str) -> None:
         if not self._leaving:
@@ -253,6 +298,9 @@ class ClustersApp(StayingApp[str]):
             self._leaving = False
             self.notify(one_line(str(error)), title="Not opened", severity="error", markup=False, timeout=12)
             return
+        if self._built is not None:
+            # Nobody gave it a name: it stays on the page all the same.
+            self.fleet.include(self._built.opening)
         self.session = await self.fleet.stop(keep=name)
         self.goes_on = bool(name)
         self.exit(name or None)
