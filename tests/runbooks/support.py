@@ -81,6 +81,11 @@ class FakeSession:
             raise LinkError(Reason.UNREACHABLE, node.name)
         return self.hosts[node.id]
 
+    async def reach(self, target: SshTarget, *, ask: bool = True) -> Host:
+        if str(target) not in self.hosts:
+            raise LinkError(Reason.UNREACHABLE, str(target))
+        return self.hosts[str(target)]
+
     async def node(self, node_id: str) -> tuple[Node, bytes]:
         if node_id not in self.bodies:
             raise EngineError("There is no such node.", status=404, message=f"node {node_id} not found")

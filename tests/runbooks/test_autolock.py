@@ -20,7 +20,9 @@ from swarmtui.runbooks.runner import Event
 from swarmtui.runbooks.swarm import cluster_steps, unlock_steps
 from swarmtui.runbooks.swarm.unlock_steps import after_restart
 from swarmtui.vault import Kind, Secret, UnlockKey, Vault, VaultError, fingerprint
-from tests.runbooks.locked import MANAGERS, Locked, Typist, durable_vault, locked_swarm
+from swarmtui.vault.keeper import Keeper
+from swarmtui.vault.store import StoreError
+from tests.runbooks.locked import MANAGERS, Durable, Locked, Typist, durable_vault, locked_swarm
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +162,53 @@ async def test_a_key_that_somebody_else_made_after_the_plan_is_kept_before_it_go
         assert on.key not in (known, between)
         # Within one second their order is not told.
         assert set(await states(on)) == {("current", on.key), ("previous", known), ("previous", between)}
+
+
+class Failing(Durable):
+    """A keyring that can be locked; `writes` alone fail where it is only full, or taken away in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = self.writes = False
+
+    def read(self, name: str) -> str | None:
+        if self.reads:
+            raise StoreError("it is locked")
+        return super().read(name)
+
+    def write(self, name: str, text: str) -> None:
+        if self.writes:
+            raise StoreError("it is locked")
+        super().write(name, text)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_keyring_that_fails_after_the_plan_is_no_custody(on: Locked, reads: bool) -> None:
+    store = Failing()
+    on.vault = Vault(Keeper(lambda: store))
+    async with on.session() as session:
+        plan = await on.plan(session, "swarm.autolock", enable="true")
+        assert plan.rules == ()
+        store.reads, store.writes = reads, True
+        outcome = await on.run(session, plan)
+        assert outcome.error is not None
+        assert "this session's memory only (it is locked), and be lost with this program" in outcome.error.what
+        # One that fails before anything is changed keeps the Swarm as it is.
+        assert bool(on.key) is not reads
+        store.reads = store.writes = False
+        assert (await on.run(session, plan)).ok
+        assert await states(on) == [("current", on.key)]
+        assert on.vault.durable
+        plan = await on.plan(session, "swarm.rotate-key")
+        before = on.key
+        store.reads, store.writes = reads, True
+        assert not (await on.run(session, plan)).ok
+        assert (on.key == before) is reads
+        store.reads = store.writes = False
+        assert (await on.run(session, plan)).ok
+        assert ("current", on.key) in await states(on)
+        assert ("previous", before) in await states(on)
+    assert on.key not in on.written
 
 
 async def test_without_a_durable_vault_it_is_a_safety_rule(on: Locked) -> None:

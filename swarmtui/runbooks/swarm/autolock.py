@@ -42,6 +42,11 @@ class KeyFacts(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     custody: dict[str, Any]
 
+    @property
+    def durable(self) -> bool:
+        """What is put into the vault outlives this program."""
+        return bool(self.custody["durable"])
+
 
 async def survey_key(session: Session) -> KeyFacts:
     """Gathers the facts. Raises LinkError, EngineError, StepError or VaultError."""
@@ -115,6 +120,7 @@ def _keep(known: KeyFacts) -> KeepKey:
         why=f"Kept in {known.where}, read back and compared with the cluster's before it counts.",
         cluster_id=known.cluster_id,
         cluster=known.cluster,
+        durable=known.durable,
     )
 
 
@@ -163,6 +169,7 @@ class Autolock(KeyRunbook):
             why="Done only when the vault has given the key back and it is the cluster's.",
             cluster_id=known.cluster_id,
             cluster=known.cluster,
+            durable=known.durable,
         )
         warnings = (
             (f"{_names(known.away)} cannot be reached: not locked before it is back in the Swarm.",)
@@ -230,6 +237,7 @@ class RotateKey(KeyRunbook):
             why=f"The key {known.key} becomes a previous one only when the vault has the new one.",
             cluster_id=known.cluster_id,
             cluster=known.cluster,
+            durable=known.durable,
         )
         warnings = tuple(
             f"{name} cannot be reached now: down, cut off or locked. To come back it needs the key {known.key} once, "

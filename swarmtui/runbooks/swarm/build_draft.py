@@ -183,6 +183,7 @@ class Draft:
                 seed=self.seed,
                 target=self.seed.target,
                 name=self.seed.name,
+                durable=bool(facts.custody.get("durable", False)),
             )
         )
 

@@ -93,7 +93,13 @@ class InitSwarm(BuildStep):
 
 @dataclass(frozen=True, kw_only=True)
 class KeepFirstKey(BuildStep):
-    """Takes the unlock key of the new Swarm into the vault, before any other host joins."""
+    """Takes the unlock key of the new Swarm into the vault, before any other host joins.
+
+    Attributes:
+        durable: the plan was made with a vault that outlives this program.
+    """
+
+    durable: bool = False
 
     def keeping(self, session: Session) -> KeepKey:
         """The same step as for a Swarm that was there before: only now is its id known."""
@@ -103,6 +109,7 @@ class KeepFirstKey(BuildStep):
             why=self.why,
             cluster_id=self.seed.cluster_id or session.snapshot.cluster_id,
             cluster=self.name,
+            durable=self.durable,
         )
 
     @property

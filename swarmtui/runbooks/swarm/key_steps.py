@@ -33,10 +33,12 @@ class KeyStep(Step):
     Attributes:
         cluster_id: whose key it is; another Swarm is never touched.
         cluster: what people call it.
+        durable: the plan was made with a vault that outlives this program; what it counts on must still be so.
     """
 
     cluster_id: str
     cluster: str
+    durable: bool = False
 
     async def before(self, session: Session) -> Facts:
         key = await read_key(session)
@@ -60,9 +62,30 @@ class KeyStep(Step):
         return Shown(f"docker swarm unlock-key -q | swarmtui secrets set unlock-key {self.cluster_id}")
 
     async def kept(self, session: Session, key: Secret) -> bool:
-        """Whether the vault has this very key, as the cluster's current one."""
+        """Whether the vault has this very key, as the cluster's current one, and where the plan counts on."""
         keys = await session.vault.unlock_keys(self.cluster_id)
+        if self.durable and not session.vault.durable:
+            return False
         return any(known.secret == key and known.state == "current" for known in keys)
+
+    async def ready(self, session: Session) -> None:
+        """Makes sure, before a key is made, that the vault is what the plan counts on. Raises StepError where not.
+
+        A keyring that fails is not asked again by itself, and this session's memory stands in for it.
+        """
+        await session.vault.try_again()
+        await session.vault.unlock_keys(self.cluster_id)
+        self._still_durable(session, "The key would be kept")
+
+    def _still_durable(self, session: Session, kept: str) -> None:
+        vault = session.vault
+        if self.durable and not vault.durable:
+            because = f" ({vault.why_not_durable})" if vault.why_not_durable else ""
+            raise StepError(
+                f"{kept} in {vault.where}{because}, and be lost with this program; the plan was made for a keyring.",
+                "Unlock or mend the keyring, then retry; meanwhile any unlocked manager shows the key: "
+                "docker swarm unlock-key.",
+            )
 
     async def keep(self, session: Session, voice: Voice) -> None:
         """Takes the cluster's key into the vault: pending, read back, compared with the cluster, current.
@@ -85,6 +108,7 @@ class KeyStep(Step):
                 "The unlock key was changed by somebody else at this moment.", "Retry: the newest one is taken then."
             )
         await vault.mark_current(self.cluster_id, shown)
+        self._still_durable(session, f"The key {shown} would be")
         voice.say(f"The key {shown} is kept in {vault.where}, and is the cluster's key.")
 
     async def _told(self, session: Session) -> Secret:
@@ -126,6 +150,7 @@ class KeepKey(KeyStep):
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         await self.swarm(session)
+        await self.ready(session)
         await self.keep(session, voice)
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
@@ -152,6 +177,8 @@ class TurnOn(KeyStep):
         return "Autolock is on, and the vault has its key." if key and await self.kept(session, key) else ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        await self.ready(session)
+
         async def off(now: SwarmObject) -> bool:
             self.check(now)
             return not now.autolock
@@ -181,6 +208,8 @@ class Rotate(KeyStep):
         return f"The key is {fingerprint(key)} now, and the vault has it." if await self.kept(session, key) else ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        await self.ready(session)
+
         async def unrotated(now: SwarmObject) -> bool:
             self.check(now)
             if not now.autolock:

@@ -314,4 +314,5 @@ class Rejoin(Runbook):
             node_id=node.id,
             name=known.seen.at.name,
             at=known.seen.at,
+            believed=known.seen.swarm.node_id,
         )

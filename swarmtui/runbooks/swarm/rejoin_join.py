@@ -14,7 +14,7 @@ from swarmtui.errors import EngineError
 from swarmtui.model.swarm import Node, Role
 from swarmtui.runbooks.node_steps import UpdateNode, spec_command
 from swarmtui.runbooks.node_waits import WaitStep
-from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
+from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.joining import JoinRequest
 from swarmtui.runbooks.swarm.rejoin_facts import Where, last_words, swarm_state
 from swarmtui.runbooks.swarm.rejoin_steps import PAUSE_SECONDS, OnHost
@@ -30,8 +30,12 @@ class LeaveByForce(OnHost):
     """Takes the host out of whatever Swarm it believes to be in; its containers of the Swarm stop.
 
     The engine itself wipes its Swarm folder then: keys, certificates and, of a manager, its copy of the raft.
+
+    Attributes:
+        believed: id of the node that the host took itself for when the plan was made; "" where it did not tell.
     """
 
+    believed: str = ""
     danger: Danger = Danger.DESTRUCTIVE
 
     @property
@@ -57,6 +61,12 @@ class LeaveByForce(OnHost):
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         host = await self.at.reach(session)
+        now = (await swarm_state(host, self.at)).node_id
+        if self.believed and now and now != self.believed:
+            raise ConflictError(
+                f"{self.name} is node {now} by now, and the plan was made when it was {self.believed}.",
+                "Nothing was changed there. Make a new plan: it recognises what the host is now.",
+            )
         completed = await host.run(self._line, timeout=LEAVE_SECONDS)
         if completed.code != 0 and "not part of a swarm" not in completed.err:
             raise StepError(
