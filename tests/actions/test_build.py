@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from swarmtui.cli.clusters import give_name
+from swarmtui.config import Config, load
+from swarmtui.ui.fleet import Fleet
 from tests.actions.cli import Cli
 from tests.actions.truth import Truth
+from tests.driver import driven
 from tests.lab import Lab
 from tests.lab.fixtures import MakeLab, demand_lab
+from tests.ui.clusters import left, shown
 
 pytestmark = pytest.mark.lab
 
@@ -119,6 +125,34 @@ def test_six_bare_hosts_become_a_swarm(bare: Lab, build: Cli, tmp_path: Path) ->
     said = run(build, "swarm.build", spec, "--yes")
     assert "Join wrk2 as a worker" in said and "Join wrk1" not in said
     check_built(bare, drained=True)
+
+
+async def test_six_bare_hosts_become_a_swarm_by_keys(
+    bare: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(bare.home))
+    file, journal = tmp_path / "config.toml", tmp_path / "journal"
+    monkeypatch.chdir(tmp_path)
+    spec = Path(spec_of(bare, tmp_path, head="autolock = true")).name
+    seen = []
+    async with shown(Fleet(Config(file), tmp_path), journal=journal, naming=partial(give_name, file)) as page:
+        await page.here().press("N").answer(spec)
+        await page.here().sees("Looking at 6 hosts", f"{bare['mgr1'].address}$ ", within=60)
+        await page.here().at("confirm", within=60).sees("3 managers, 3 workers", "key-without-custody=mgr1")
+        await page.here().press("end").confirm("mgr1").at("run", within=60).sees("Done and verified.", within=180)
+        seen.append(page.text)
+        check_built(bare)
+        await page.here().press("escape").answer("lagoon")
+        await left(page)
+    assert page.app.return_value == "lagoon"
+    opening = await Fleet(load(file), tmp_path).opening("lagoon")
+    async with driven(opening, journal) as console:
+        await console.nodes().live(within=60).header("3/3 managers").contains(*NAMES).shows("mgr1", "Leader")
+        seen.append(console.text)
+    secrets = secrets_of(bare)
+    assert secrets[-1].startswith("SWMKEY-1-") and len(secrets[-1]) > 40
+    kept = "".join(path.read_text() for path in (file, *journal.iterdir()) if path.is_file())
+    assert not [secret for secret in secrets if secret in kept + "".join(seen)]
 
 
 @pytest.mark.lab26

@@ -161,9 +161,11 @@ class ClustersScreen(Screen[None]):
             self.app.open(names[number - 1])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "build":
-            return not self.app.read_only
-        return self.app.current_run is not None if action == "watch" else True
+        return self._can(action) and (action != "watch" or self.app.current_run is not None)
+
+    def _can(self, action: str) -> bool:
+        """Whether a key may be bound at all."""
+        return not (self.app.read_only and action in ("build", "watch"))
 
     def action_build(self) -> None:
         self.app.build()
@@ -187,8 +189,8 @@ class ClustersScreen(Screen[None]):
             lines.append(("heading", title))
             for binding in bindings:
                 assert isinstance(binding, Binding)
-                # Marks are for operations, and here is none.
-                if not binding.action.startswith(("open_number", "mark", "unmark")):
+                # Marks are for operations on rows, and here is none.
+                if not binding.action.startswith(("open_number", "mark", "unmark")) and self._can(binding.action):
                     key = self.app.keys.get(binding.id or "", "") or binding.key_display or binding.key
                     lines.append(("plain", f"  {key:16} {binding.tooltip or binding.description}"))
         self.app.push_screen(ReadingScreen("Keys of the clusters", lambda: lines))
