@@ -35,6 +35,8 @@ from swarmtui.ui.flash import Flashes
 from swarmtui.ui.lines import Line, LineView
 from swarmtui.ui.rows import RowStore
 
+_NAME = 12
+"""Cells of a name that are not given away for what says that there are more columns."""
 _SAMPLE = 200
 """How many rows are measured for the column widths, besides those on the screen."""
 
@@ -252,10 +254,8 @@ class TableView(LineView):
             return
         self._shared = width
         layout = fit_columns(self._columns, self._wanted, width, self.wide)
-        room = len(self._more(len(self._columns)))
-        if layout.hidden and not self.wide and self._title_end(layout) > width - room:
-            # A heading that cannot be read is no heading: what says that there is more gets room of its own.
-            layout = replace(fit_columns(self._columns, self._wanted, max(1, width - room)), total=width)
+        if layout.hidden and not self.wide:
+            layout = self._with_room(layout, width)
         if layout != self._line_layout:
             self._line_layout = layout
             self._spans = (Span(0, 1), Span(1, 1), *layout.spans)
@@ -274,6 +274,30 @@ class TableView(LineView):
                 self._share_line()
             self._measured = {id(row): row for row in rows}
         super().sync()
+
+    def _with_room(self, layout: Layout, width: int) -> Layout:
+        """A layout in which what says that there are more columns has room of its own: it covers no heading.
+
+        Room comes from flexible columns, but of the names of the rows `_NAME` cells stay: rather one more column gives
+        way.
+        """
+        name, columns = layout.spans[0].width, self._columns
+        while True:
+            room = len(self._more(len(layout.hidden)))
+            over = self._title_end(layout) - (width - room)
+            if over <= 0:
+                return layout
+            narrower = fit_columns(columns, self._wanted, max(1, width - over))
+            if self._title_end(narrower) > width - len(self._more(len(narrower.hidden))):
+                narrower = fit_columns(columns, self._wanted, max(1, width - len(self._more(len(columns)))))
+            narrower = replace(narrower, total=width)
+            if narrower.spans[0].width >= min(name, self._wanted[0], _NAME) or len(narrower.shown) == 1:
+                return narrower
+            least = min(layout.shown[1:], key=lambda index: (columns[index].priority, -index))
+            columns = tuple(replace(c, wide=True, priority=-1) if i == least else c for i, c in enumerate(columns))
+            layout = fit_columns(columns, self._wanted, width)
+            if least in layout.shown:
+                return narrower
 
     def _more(self, hidden: int) -> str:
         """What the header says at its right edge of so many columns that have no room."""

@@ -438,6 +438,22 @@ async def test_a_scroll_bar_takes_its_column_from_the_line() -> None:
         assert screen(app)[1].endswith("last    ")
 
 
+async def test_names_are_not_cut_for_what_says_that_there_are_more_columns() -> None:
+    columns = (Column("name", "NAME", flex=1), *(Column(key, key.upper(), priority=9) for key in ("one", "two", "six")))
+    table = Table((*columns, Column("wide", "WIDE", wide=True)))
+    async with opened(table, (29, 8)) as (app, pilot):
+        table.set_rows({"a": tuple(Cell(text) for text in ("same-as-prod", "1", "2", "6", "x" * 20))})
+        await settle(pilot)
+        # All but the wide one would just fit on 29 cells, with no room beside their headings.
+        assert [column.key for column in table.hidden_columns] == ["six", "wide"]
+        assert screen(app)[0].startswith("  NAME") and screen(app)[0].endswith("TWO  +2›")
+        assert screen(app)[1].startswith("  same-as-prod ")
+        await pilot.resize_terminal(33, 8)
+        await settle(pilot)
+        assert [column.key for column in table.hidden_columns] == ["wide"]
+        assert screen(app)[0].endswith("SIX  +1›") and screen(app)[1].startswith("  same-as-prod ")
+
+
 async def test_what_says_that_there_are_more_columns_covers_no_heading() -> None:
     right = replace(COLUMNS[4], key="age", title="CHANGED", priority=10)
     table = Table((*COLUMNS[:6], right, *COLUMNS[6:8]))

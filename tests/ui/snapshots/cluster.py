@@ -166,6 +166,46 @@ def _tasks() -> Iterator[Json]:
 TASKS = list(_tasks())
 CERTIFICATES = {MGR1["ID"]: 1_795_230_000 + 80 * 86_400, MGR2["ID"]: 1_795_230_000 + 3 * 86_400}
 """Node id → when the certificate of its manager port ends."""
+ROOT_CA = """\
+-----BEGIN CERTIFICATE-----
+MIIBJzCBzqADAgECAgEHMAoGCCqGSM49BAMCMBMxETAPBgNVBAMMCHN3YXJtLWNh
+MB4XDTI2MDYwMTA4MDAwMFoXDTQ2MDUyNzA4MDAwMFowEzERMA8GA1UEAwwIc3dh
+cm0tY2EwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATF+qNmPRxW9MQv4ybDGhXQ
+zZuJdhAh2vT/6TDw5BvltD1rFrdWGLOqOf6L1NAlGqped3oslbGsY2Q3TUU56tyw
+oxMwETAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIBufZSoQfV1a
+yoor5JmIdXUceQRXmq07GD6EGNM4saL6AiEAhnyLTZKN5ulQoUWCf9bJ2BU5sY9D
+p6uQ7uFcYb+NNc4=
+-----END CERTIFICATE-----
+"""
+"""Ends on 2046-05-27; nobody has its key."""
+UNLOCK_KEY = "SWMKEY-1-notTheKeyOfAnySwarmOnlyOfAPicture0000000000000"
+SWARM: Json = {
+    "ID": b.CLUSTER,
+    "Version": {"Index": 9},
+    "CreatedAt": OLD,
+    "UpdatedAt": DAY,
+    "Spec": {
+        "Name": "default",
+        "EncryptionConfig": {"AutoLockManagers": True},
+        "CAConfig": {"NodeCertExpiry": 7776000000000000},
+        "Orchestration": {"TaskHistoryRetentionLimit": 5},
+        "Raft": {
+            "SnapshotInterval": 10000,
+            "KeepOldSnapshots": 0,
+            "LogEntriesForSlowFollowers": 500,
+            "ElectionTick": 10,
+            "HeartbeatTick": 1,
+        },
+        "Dispatcher": {"HeartbeatPeriod": 5000000000},
+        "TaskDefaults": {},
+    },
+    "TLSInfo": {"TrustRoot": ROOT_CA},
+    "RootRotationInProgress": False,
+}
+TOKENS = {
+    role: f"SWMTKN-1-notATokenOfAnySwarm{place:023d}-only4apicture{place:012d}"
+    for place, role in enumerate(("Worker", "Manager"))
+}
 INFO: Json = {
     "ID": "E:N:G",
     "Name": "mgr1",
@@ -177,16 +217,7 @@ INFO: Json = {
         "ControlAvailable": True,
         "Managers": 3,
         "Nodes": 8,
-        "Cluster": {
-            "ID": b.CLUSTER,
-            "Version": {"Index": 9},
-            "CreatedAt": OLD,
-            "Spec": {
-                "Name": "default",
-                "EncryptionConfig": {"AutoLockManagers": True},
-                "CAConfig": {"NodeCertExpiry": 7776000000000000},
-            },
-        },
+        "Cluster": SWARM,
     },
 }
 
@@ -242,6 +273,8 @@ RUNS = dict(
 )
 _LISTS: dict[str, Any] = {
     "/info": INFO,
+    "/swarm": {**SWARM, "JoinTokens": TOKENS},
+    "/swarm/unlockkey": {"UnlockKey": UNLOCK_KEY},
     "/nodes": NODES,
     "/services": SERVICES,
     "/tasks": TASKS,

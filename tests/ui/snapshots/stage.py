@@ -24,8 +24,12 @@ from swarmtui.model.swarm import Info
 from swarmtui.opening import Opening
 from swarmtui.runbooks import journal
 from swarmtui.ui import habits
+from swarmtui.vault import Secret, Vault, holding
+from swarmtui.vault.keeper import Keeper
+from tests import builders as b
 from tests.driver import Driver, Recorded
 from tests.ui.snapshots import cluster
+from tests.vault.stores import Durable
 
 NOW = 1_795_230_000.0
 """2026-11-21 03:00:00 UTC: at 3 a.m."""
@@ -90,9 +94,11 @@ class Stage:
         broken: why no manager can be reached (any more); None while they can.
         silent: hosts that never answer.
         refused: hosts that refuse every key.
+        vault: of the console; a keyring that is empty at first.
     """
 
     def __init__(self) -> None:
+        self.vault = Vault(Keeper(Durable))
         self.engines: list[Engine] = []
         self.refuses: dict[str, str] = {}
         self.broken: Reason | None = None
@@ -121,6 +127,11 @@ class Stage:
             engine.lost.set()
 
 
+async def keep_key(vault: Vault) -> None:
+    """Has a vault keep the cluster's unlock key."""
+    await vault.store_unlock_key(b.CLUSTER, Secret(cluster.UNLOCK_KEY), "current", NOW)
+
+
 def freeze(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Time stands still, no cursor blinks, and every connection leads to the hand-written cluster."""
     stage = Stage()
@@ -135,6 +146,8 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> Stage:
         raise LinkError(Reason.UNREACHABLE, "the host")
 
     monkeypatch.setattr(session, "Manager", Managers)
+    monkeypatch.setattr(session, "shared", lambda: stage.vault)
+    monkeypatch.setattr(holding, "LOOK_SECONDS", REST_SECONDS)
     monkeypatch.setattr(session.Session, "host", no_host)
     monkeypatch.setattr(session.Session, "_read_certificates", certificates)
     monkeypatch.setattr(time, "time", lambda: NOW)
@@ -153,6 +166,7 @@ async def console(
     first_start: bool = False,
     theme: str = "dark",
     settled: bool = True,
+    keeps_key: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Driver]:
     """A console on the hand-written cluster.
@@ -160,9 +174,12 @@ async def console(
     Args:
         first_start: nobody used it before.
         settled: wait until the first rows are on the screen.
+        keeps_key: the vault has the cluster's unlock key.
         settings: of the cluster in the configuration, such as `production=True`.
     """
     opening = Opening("prod", (SshTarget("mgr1", "root"),), ClusterConfig(managers=("ssh://root@mgr1",), **settings))
+    if keeps_key:
+        await keep_key(session.shared())
     if not first_start:
         habits.save(folder / habits.FILE, habits.Habits())
     app = Recorded(opening, journal=folder / "journal", theme=theme)
@@ -171,7 +188,9 @@ async def console(
         if settled:
             await driver.here().live().sees("mgr1")
             await driver.until("all of it", lambda: app.derived and app.derived.snapshot.tasks)
-            await driver.here().header("8 alarms")
+            told = "8 alarms" if keeps_key else "9 alarms"
+            await driver.until(told, lambda: app.derived and app.derived.snapshot.unlock_key)
+            await driver.here().header(told)
         yield driver
         assert not driver.forgotten
         internal = [text for text in app.told if text.startswith("Internal error")]

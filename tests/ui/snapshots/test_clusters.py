@@ -12,13 +12,14 @@ from swarmtui.ui.theme import THEMES
 from tests.driver import Driver
 from tests.ui.clusters import Site, line, reads, shown
 from tests.ui.snapshots.conftest import Compare
-from tests.ui.snapshots.stage import MIDDLE, SMALL, Stage
+from tests.ui.snapshots.stage import MIDDLE, SMALL, Stage, keep_key
 
 
 @asynccontextmanager
 async def page(stage: Stage, folder: Path, theme: str = "dark") -> AsyncIterator[Driver]:
     stage.refused.add("refuses")
     stage.silent.add("silent")
+    await keep_key(stage.vault)
     site = Site(folder)
     site.name("prod", managers=["ssh://root@mgr1"], production=True)
     site.name("same-as-prod", managers=["ssh://root@mgr1.alias"])

@@ -19,6 +19,7 @@ DESCRIBED = {
     "volumes": "shop_db",
     "secrets": "shop_db-password",
     "configs": "shop_web.conf",
+    "swarm": "Unlock key",
 }
 """Where the cursor is; on the first row elsewhere."""
 

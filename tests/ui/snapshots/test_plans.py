@@ -37,11 +37,15 @@ ANSWERS = {
     "network.create": ("shop_front", "subnet=10.9.0.0/24 encrypted=true"),
     "secret.create": ("tls-2027.key", f"{HERE}/content"),
     "config.create": ("grafana.ini", f"{HERE}/content"),
+    "swarm.autolock": ("false",),
+    "swarm.rotate-tokens": ("both",),
 }
 THREE = ("node.demote", "service.update", "stack.deploy")
 """These are looked at in all sizes: a safety rule, a long command, a difference."""
 NO_PLAN = {
     "volume.remove": "asks the host, and there is none",
+    "swarm.unlock": "asks every manager itself; see test_swarm",
+    "swarm.unlock-all": "asks every manager itself; see test_swarm",
 }
 """Actions that make no plan on this cluster, and why."""
 COMPOSE = """\
