@@ -1,8 +1,10 @@
-"""Stays on the terminal's other screen from one app of this process to the next: nobody sees the shell in between."""
+"""The terminal under our apps: they stay on its other screen from one to the next, so that nobody sees the shell in
+between; and a terminal that goes away (its window closed, tmux killed, SSH cut) does not hold up the end."""
 
 from __future__ import annotations
 
 import sys
+from typing import IO, Any
 
 from textual.app import App, ReturnType
 from textual.driver import Driver
@@ -17,6 +19,38 @@ class Between:
     """Where the terminal of this process is. there: on the other screen, as an app left it for the next one."""
 
     there = False
+
+
+class Lasting:
+    """A terminal's file that takes what is written to it also when the terminal is gone.
+
+    Textual's writer thread ends at the first write that fails; then its queue fills up, and whoever writes next waits for
+    ever: neither a hangup nor SIGTERM would end the program any more.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._gone = False
+
+    def write(self, text: str) -> int:
+        """Writes, or drops it."""
+        if not self._gone:
+            try:
+                return self._file.write(text)
+            except OSError:
+                self._gone = True
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes, or drops what is left."""
+        if not self._gone:
+            try:
+                self._file.flush()
+            except OSError:
+                self._gone = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 class StayingApp(App[ReturnType]):
@@ -35,6 +69,11 @@ class StayingApp(App[ReturnType]):
             return base
 
         class Staying(base):  # type: ignore[misc, valid-type]
+            def __init__(self, *arguments: Any, **named: Any) -> None:
+                super().__init__(*arguments, **named)
+                if hasattr(self, "_file"):  # not of a driver without a terminal
+                    self._file: Any = Lasting(self._file)
+
             def write(self, data: str) -> None:
                 if data == ENTER and Between.there:
                     Between.there = False

@@ -71,11 +71,22 @@ class Terminal:
         self.code = os.waitstatus_to_exitcode(status)
         return _STYLE.sub("", self.text.rpartition("\x1b[?1049l")[2]).replace("\r", "")
 
+    def vanish(self) -> None:
+        """Closes the window; waits for the end of what ran in it."""
+        os.close(self._terminal)
+        self._terminal = -1
+        end = time.monotonic() + SECONDS
+        while not (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            assert time.monotonic() < end, "it outlives its terminal"
+            time.sleep(0.1)
+        self.code = os.waitstatus_to_exitcode(ended[1])
+
     def close(self) -> None:
         if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        os.close(self._terminal)
+        if self._terminal >= 0:
+            os.close(self._terminal)
 
 
 Open = Callable[..., Terminal]
@@ -152,6 +163,15 @@ def test_a_signal_ends_it_in_order(open_demo: Open, runs: Path, number: signal.S
     os.kill(demo.pid, number)
     assert "split-zones: not solved after" in demo.ended()
     assert demo.code == 128 + number
+    assert left_behind(runs) == []
+
+
+def test_it_ends_with_its_terminal(open_demo: Open, runs: Path) -> None:
+    demo = open_demo("--scenario", "busy", "--speed", "20")  # always something to paint
+    demo.sees("mgr1", "live")
+    demo.press(":", "tasks\r")
+    demo.sees("Tasks")
+    demo.vanish()
     assert left_behind(runs) == []
 
 
