@@ -19,6 +19,7 @@ zip of a UCP client bundle. Without one, all named clusters are shown side by si
 subcommands:
   demo                       the console on a simulated cluster
   status [TARGET]            how the cluster is; exit 0 fine, 1 warning, 2 critical, 3 unknown
+  doctor [TARGET]            the same, and each manager asked by its own way, also when none answers; the vault
   run NAME [KEY=VALUE ...]   an operation without a screen; `run --list` names them all
   journal [RUN]              what was done
   clusters list|add|remove   the clusters that have a name; without TARGET the console shows them all
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         The exit code: what the subcommand says; for errors 2 wrong usage, 3 unreachable, 4 refused, 1 anything else;
-        130 after Ctrl-C. Wrong usage of `status` is 3, as monitoring systems expect.
+        130 after Ctrl-C. Wrong usage of `status` and `doctor` is 3, as monitoring systems expect.
     """
     name = arguments[0] if arguments else ""
     command = COMMANDS.get(name)
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         return _console(arguments)
     except SwarmtuiError as error:
         print(f"swarmtui: {error}", file=sys.stderr)
-        return 3 if name == "status" else error.exit_code
+        return 3 if name in ("status", "doctor") else error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -97,6 +98,12 @@ def _status(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _doctor(arguments: Sequence[str]) -> int:
+    from swarmtui.cli.doctor import main as run
+
+    return run(arguments)
+
+
 def _run(arguments: Sequence[str]) -> int:
     from swarmtui.cli.run import main as run
 
@@ -132,6 +139,7 @@ def _version(arguments: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "status": _status,
+    "doctor": _doctor,
     "run": _run,
     "journal": _journal,
     "clusters": _clusters,

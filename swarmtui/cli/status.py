@@ -16,6 +16,7 @@ from swarmtui.errors import SwarmtuiError
 from swarmtui.model.health import Finding, Severity, findings
 from swarmtui.model.quorum import quorum
 from swarmtui.model.swarm import Snapshot
+from swarmtui.session import Session
 
 SCHEMA = 1
 
@@ -37,18 +38,27 @@ async def _status(target: str, known: config.Config, *, as_json: bool) -> int:
         with contextlib.suppress(SwarmtuiError):
             await session.compare_key()
         snapshot = session.snapshot
-        found = findings(snapshot, now=time.time(), zone_label=session.opening.cluster.zone_label)
-        unread = {name: reading.trouble for name, reading in snapshot.readings.items() if reading.trouble}
+        found, unread = found_in(session)
         worst = max((finding.severity for finding in found), default=Severity.ADVICE)
         code = 3 if not snapshot.nodes_known and worst < Severity.CRITICAL else int(worst)
         if as_json:
-            print(json.dumps(_as_json(session.name, session.connection.through, snapshot, found, unread), indent=2))
+            print(
+                json.dumps(as_json_object(session.name, session.connection.through, snapshot, found, unread), indent=2)
+            )
         else:
-            _print(session.name, session.connection.through, snapshot, found, unread)
+            print_cluster(session.name, session.connection.through, snapshot, found, unread)
         return code
 
 
-def _print(name: str, through: str, snapshot: Snapshot, found: list[Finding], unread: dict[str, str]) -> None:
+def found_in(session: Session) -> tuple[list[Finding], dict[str, str]]:
+    """What is wrong now, the worst first; and what could not be read, with the reason."""
+    snapshot = session.snapshot
+    found = findings(snapshot, now=time.time(), zone_label=session.opening.cluster.zone_label)
+    return found, {name: reading.trouble for name, reading in snapshot.readings.items() if reading.trouble}
+
+
+def print_cluster(name: str, through: str, snapshot: Snapshot, found: list[Finding], unread: dict[str, str]) -> None:
+    """For a person."""
     raft = quorum(snapshot.nodes.values())
     leader = next((node.name for node in snapshot.nodes.values() if node.is_leader), "none")
     ready = sum(node.is_ready for node in snapshot.nodes.values())
@@ -62,9 +72,10 @@ def _print(name: str, through: str, snapshot: Snapshot, found: list[Finding], un
         print("Nothing is wrong.")
 
 
-def _as_json(
+def as_json_object(
     name: str, through: str, snapshot: Snapshot, found: list[Finding], unread: dict[str, str]
 ) -> dict[str, Any]:
+    """For a program; `schema` changes when a field does."""
     raft = quorum(snapshot.nodes.values())
     return {
         "schema": SCHEMA,

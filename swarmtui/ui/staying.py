@@ -24,8 +24,8 @@ class Between:
 class Lasting:
     """A terminal's file that takes what is written to it also when the terminal is gone.
 
-    Textual's writer thread ends at the first write that fails; then its queue fills up, and whoever writes next waits for
-    ever: neither a hangup nor SIGTERM would end the program any more.
+    Textual's writer thread ends at the first write that fails; then its queue fills up, and whoever writes next waits
+    for ever: neither a hangup nor SIGTERM would end the program any more.
     """
 
     def __init__(self, file: IO[str]) -> None:

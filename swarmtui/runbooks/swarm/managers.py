@@ -191,7 +191,9 @@ def identity(pem: str) -> tuple[str, str]:
 
 
 def _each_once(asked: Iterable[tuple[Seen, str]]) -> tuple[Seen, ...]:
-    """One that answered under two names stands there once, and not again among those that did not answer."""
+    """One that answered under two names stands there once, and not again among those that did not answer; of the ways
+    that one did not answer on, the first."""
+    asked = tuple(asked)
     answered: dict[str, Seen] = {}
     for seen, engine_id in asked:
         if seen.state:
@@ -199,7 +201,10 @@ def _each_once(asked: Iterable[tuple[Seen, str]]) -> tuple[Seen, ...]:
             before = answered.get(key)
             answered[key] = seen if before is None or (seen.node_id and not before.node_id) else before
     there = {seen.node_id for seen in answered.values() if seen.node_id}
-    silent = {seen.target: seen for seen, _ in asked if not seen.state and seen.node_id not in there}
+    silent: dict[str, Seen] = {}
+    for seen, _ in asked:
+        if not seen.state and seen.node_id not in there:
+            silent.setdefault(seen.node_id or seen.target, seen)
     return tuple(sorted((*answered.values(), *silent.values()), key=lambda seen: (seen.name, seen.target)))
 
 
