@@ -59,7 +59,6 @@ OTHER_LINES = [
     f"perl -e '{PROGRAM}'",
     "perl -v",
     "timeout 5 reboot",
-    "ip addr add 10.0.0.9/24 dev eth0",
     "getent passwd",
 ]
 

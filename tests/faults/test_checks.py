@@ -125,4 +125,5 @@ async def test_a_point_that_is_never_reached_is_told(stage: PutOn) -> None:
 
 def test_no_runbook_on_nodes_is_left_out() -> None:
     """A new one needs a scene of its own: what it takes, and what is so afterwards, nobody can derive."""
-    assert {name for name in registry.RUNBOOKS if name.startswith("node.")} == {scene.runbook for scene in SCENES}
+    elsewhere = {"node.rejoin", "node.replace"}  # tests/runbooks/test_replace_faults.py
+    assert {n for n in registry.RUNBOOKS if n.startswith("node.")} - elsewhere == {scene.runbook for scene in SCENES}

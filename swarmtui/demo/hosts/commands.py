@@ -36,7 +36,7 @@ def command(*names: str) -> Callable[[Command], Command]:
 
     def register(function: Command) -> Command:
         for name in names:
-            COMMANDS[name] = function
+            assert COMMANDS.setdefault(name, function) is function, f"two commands are called {name}"
         return function
 
     return register

@@ -113,18 +113,6 @@ async def getent(context: Context) -> Output:
     return Output(out="".join(lines), code=0 if len(lines) == len(found) else 2)
 
 
-@command("ip")
-async def ip(context: Context) -> Output:
-    if context.args != ["-o", "addr", "show"]:
-        return Output(err="ip: only `ip -o addr show' is known on a simulated host\n", code=1)
-    host, forever = context.host, "\\       valid_lft forever preferred_lft forever"
-    leased = "\\       valid_lft 81234sec preferred_lft 81234sec"
-    scope = "scope global dynamic eth0" + leased if host.leased else "scope global eth0" + forever
-    lines = [f"1: lo    inet 127.0.0.1/8 scope host lo{forever}", f"2: eth0    inet {host.ip}/24 {scope}"]
-    lines += [f"2: eth0    inet {alias}/24 scope global secondary eth0{forever}" for alias in host.aliases]
-    return Output(out="".join(f"{line}\n" for line in lines))
-
-
 async def serve(listener: Listener, world: World, ended: asyncio.Event) -> str:
     """Listen until somebody ends it; returns what was heard."""
     try:

@@ -12,6 +12,7 @@ import posixpath
 from swarmtui.demo.hosts import files
 from swarmtui.demo.hosts.commands import Context, command
 from swarmtui.demo.hosts.shell import Output
+from swarmtui.demo.world.host import Host
 
 
 def _split(context: Context) -> tuple[str, list[str]]:
@@ -184,10 +185,7 @@ async def ip(context: Context) -> Output:
         if words[1:2] in (["add"], ["del"]):
             return _alias(context, words)
         if "-o" in context.args or "-br" in context.args:
-            return Output(
-                out="1: lo    inet 127.0.0.1/8 scope host lo\n"
-                + "".join(f"2: eth0    inet {address}/24 scope global eth0\n" for address in addresses)
-            )
+            return Output(out=_one_line_each(host))
         return Output(
             out="1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 state UNKNOWN\n    inet 127.0.0.1/8 scope host lo\n"
             "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 state UP\n"
@@ -197,6 +195,16 @@ async def ip(context: Context) -> Output:
         gateway = host.ip.rpartition(".")[0] + ".1"
         return Output(out=f"default via {gateway} dev eth0\n")
     return Output(err='ip: only "addr" and "route" are known on a simulated host\n', code=1)
+
+
+def _one_line_each(host: Host) -> str:
+    """As `ip -o addr` tells it: also for how long an address is there, which is how a lease of DHCP shows."""
+    forever = "\\       valid_lft forever preferred_lft forever"
+    lease = "\\       valid_lft 81234sec preferred_lft 81234sec"
+    own = f"scope global dynamic eth0{lease}" if host.leased else f"scope global eth0{forever}"
+    lines = [f"1: lo    inet 127.0.0.1/8 scope host lo{forever}", f"2: eth0    inet {host.ip}/24 {own}"]
+    lines += [f"2: eth0    inet {alias}/24 scope global secondary eth0{forever}" for alias in host.aliases]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _alias(context: Context, words: list[str]) -> Output:
