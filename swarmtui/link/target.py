@@ -32,6 +32,11 @@ class SshTarget:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return "ssh://" + (f"{self.user}@" if self.user else "") + host + (f":{self.port}" if self.port else "")
 
+    @property
+    def destination(self) -> str:
+        """As the ssh command takes it, the port apart: [USER@]HOST."""
+        return f"{self.user}@{self.host}" if self.user else self.host
+
 
 @dataclass(frozen=True, slots=True)
 class SocketTarget:

@@ -102,7 +102,7 @@ async def gather(
     hosts: dict[str, tuple[str, int | None]] = {}
     for node in nodes:
         target = session.host_label(node)
-        hosts[node.id] = (f"{target.user}@{target.host}" if target.user else target.host, target.port)
+        hosts[node.id] = (target.destination, target.port)
     return NodeFacts(
         nodes=tuple(nodes),
         names={node.id: command_name(snapshot, node) for node in nodes},

@@ -48,7 +48,7 @@ class Remove(Runbook):
         return {
             "node_id": node.id,
             "node": name,
-            "host": "" if here else f"{target.user}@{target.host}" if target.user else target.host,
+            "host": "" if here else target.destination,
             "port": target.port,
             "sudo": session.opening.cluster.sudo and not here,
             "users": [one_line(s.name) for s in volume_users(snapshot.services.values()).get(volume, ())],

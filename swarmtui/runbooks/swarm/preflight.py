@@ -52,7 +52,7 @@ class _Machine(Info, frozen=True):
 
 def shown_on(target: SshTarget, line: str, feed: Shown | None = None) -> Shown:
     """A command on that host."""
-    return Shown(line, f"{target.user}@{target.host}" if target.user else target.host, target.port, feed)
+    return Shown(line, target.destination, target.port, feed)
 
 
 class Preflight:

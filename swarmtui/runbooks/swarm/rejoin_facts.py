@@ -64,8 +64,7 @@ class Where(msgspec.Struct, frozen=True):
 
 def where(session: Session, name: str, target: SshTarget) -> Where:
     """The host that this address leads to."""
-    host = f"{target.user}@{target.host}" if target.user else target.host
-    return Where(name, str(target), host, target.port, session.opening.cluster.sudo)
+    return Where(name, str(target), target.destination, target.port, session.opening.cluster.sudo)
 
 
 def ssh_address(text: str) -> str:

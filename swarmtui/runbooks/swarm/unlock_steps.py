@@ -46,7 +46,7 @@ def on_host(target: str, line: str, feed: Shown | None = None) -> Shown:
         return Shown(line, feed=feed)
     parsed = parse_target(target)
     assert isinstance(parsed, SshTarget)
-    return Shown(line, f"{parsed.user}@{parsed.host}" if parsed.user else parsed.host, parsed.port, feed)
+    return Shown(line, parsed.destination, parsed.port, feed)
 
 
 async def keys_of(vault: Vault, cluster_id: str) -> tuple[list[UnlockKey], str]:
