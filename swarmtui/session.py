@@ -220,10 +220,6 @@ class Session:
         self._line.want(wanted)
 
     @property
-    def _wanted(self) -> frozenset[str]:
-        return self._line.wanted
-
-    @property
     def events(self) -> tuple[SwarmEvent, ...]:
         """The newest events of the Swarm since the session began, the oldest first, with a mark where some may be
         missing; the same object until there is another one."""

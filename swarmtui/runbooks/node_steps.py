@@ -249,21 +249,23 @@ class RemoveNode(NodeStep):
         return {"cluster": session.snapshot.cluster_id}
 
     async def already_done(self, session: Session, before: Facts) -> str:
-        return "" if await self._entry(session) else f"{self.name} is no entry of the Swarm any more."
-
-    async def _entry(self, session: Session) -> Node | None:
-        try:
-            node, _ = await session.node(self.node_id)
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
-        return node
+        return "" if await entry(session, self.node_id) else f"{self.name} is no entry of the Swarm any more."
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         await session.delete(f"/nodes/{self.node_id}", {"force": "true"} if self.force else None)
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if await self._entry(session):
+        if await entry(session, self.node_id):
             raise StepError(f"{self.name} is still there.", "Retry.")
         voice.say(f"{self.name} is removed.")
+
+
+async def entry(session: Session, node_id: str) -> Node | None:
+    """The node of this id, None where there is none. Raises as `Session.node` does for anything else."""
+    try:
+        node, _ = await session.node(node_id)
+    except EngineError as error:
+        if error.status == 404:
+            return None
+        raise
+    return node

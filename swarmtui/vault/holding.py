@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 
-from swarmtui.errors import SwarmtuiError
+from swarmtui.errors import EngineError, SwarmtuiError
 from swarmtui.model.swarm import KeyHolding, Snapshot
 from swarmtui.vault.secret import Secret, VaultError
 from swarmtui.vault.vault import Vault
@@ -20,20 +20,35 @@ Get = Callable[[str], Awaitable[bytes]]
 """GETs a path from the engine of the manager in use."""
 
 
+async def cluster_key(get: Get) -> Secret | None:
+    """The unlock key as the cluster has it now; None while autolock is off.
+
+    Raises:
+        SwarmtuiError: the cluster could not be asked, or its answer cannot be read.
+    """
+    try:
+        told = json.loads(await get("/swarm/unlockkey")).get("UnlockKey", "")
+    except (ValueError, AttributeError):
+        told = None
+    if not isinstance(told, str):
+        # Its words are left out: they may hold the key.
+        raise EngineError(
+            "The engine's answer about the unlock key cannot be read.",
+            "Is it a Docker engine, and not a proxy that answers in its place?",
+        ) from None
+    return Secret(told) if told else None
+
+
 async def compare(get: Get, vault: Vault, cluster_id: str) -> KeyHolding:
     """Compares the cluster's unlock key with those that the vault has.
 
     Raises:
         SwarmtuiError: the cluster could not be asked.
     """
-    try:
-        told = json.loads(await get("/swarm/unlockkey")).get("UnlockKey")
-    except (ValueError, AttributeError):
-        told = None
+    key = await cluster_key(get)
     now = time.time()
-    if not isinstance(told, str) or not told:
+    if key is None:
         return KeyHolding(state="off", at=now)
-    key = Secret(told)
     try:
         keys = await vault.unlock_keys(cluster_id)
     except VaultError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from swarmtui.errors import EngineError
 from swarmtui.link.target import SshTarget
 from swarmtui.model.swarm import Info, Node
+from swarmtui.runbooks.node_steps import entry
 from swarmtui.runbooks.runbook import ConflictError, Facts, Shown, Step
 from swarmtui.runbooks.swarm.build_spec import HostSpec
 from swarmtui.runbooks.swarm.preflight import shown_on
@@ -79,12 +79,7 @@ class BuildStep(Step):
         if not node_id:
             return None
         await self.seed.lead(session)
-        try:
-            return (await session.node(node_id))[0]
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
+        return await entry(session, node_id)
 
     async def before(self, session: Session) -> Facts:
         swarm = (await self.info(session)).swarm

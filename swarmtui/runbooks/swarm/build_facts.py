@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from swarmtui.errors import RefusedError
-from swarmtui.link.target import SshTarget
 from swarmtui.model.health import runs_ucp
 from swarmtui.model.preflight import HostFacts, Measured
 from swarmtui.model.swarm import Snapshot
@@ -131,8 +130,3 @@ def nodes_of(snapshot: Snapshot) -> tuple[NodeNow, ...]:
         )
         for node in snapshot.nodes.values()
     )
-
-
-def ssh_of(target: str) -> SshTarget:
-    """An SSH target from its text."""
-    return HostSpec(target).target

@@ -14,6 +14,7 @@ from swarmtui.errors import EngineError
 from swarmtui.runbooks.runbook import StepError
 from swarmtui.session import Session
 from swarmtui.vault import Secret
+from swarmtui.vault.holding import cluster_key
 
 POLL_SECONDS = 0.5
 OUT_OF_SEQUENCE_TRIES = 8
@@ -76,13 +77,8 @@ async def read_swarm(session: Session) -> SwarmObject:
 
 
 async def read_key(session: Session) -> Secret | None:
-    """The unlock key as the cluster has it now; None while autolock is off. Raises as `read_swarm` does."""
-    body = await session.get("/swarm/unlockkey", clean=False)
-    try:
-        key = json.loads(body).get("UnlockKey", "")
-    except (ValueError, AttributeError):
-        raise StepError("The engine's answer about the unlock key cannot be read.", "Retry.") from None
-    return Secret(key) if isinstance(key, str) and key else None
+    """The unlock key as the cluster has it now; None while autolock is off. Raises LinkError or EngineError."""
+    return await cluster_key(lambda path: session.get(path, clean=False))
 
 
 async def update_swarm(

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from swarmtui.errors import EngineError
 from swarmtui.model.swarm import Node, Role
-from swarmtui.runbooks.node_steps import UpdateNode, spec_command
+from swarmtui.runbooks.node_steps import UpdateNode, entry, spec_command
 from swarmtui.runbooks.node_waits import WaitStep
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.joining import JoinRequest
 from swarmtui.runbooks.swarm.rejoin_facts import Where, last_words, swarm_state
-from swarmtui.runbooks.swarm.rejoin_steps import PAUSE_SECONDS, OnHost
+from swarmtui.runbooks.swarm.rejoin_steps import PAUSE_SECONDS, OnHost, is_back
 from swarmtui.session import Session
 
 LEAVE_SECONDS = 90.0
@@ -203,20 +202,13 @@ class WaitIn(OnHost, WaitStep):
 
     @property
     def condition(self) -> str:
-        state = "{{.Status.State}}{{with .ManagerStatus}} {{.Reachability}}{{end}}"
-        wanted = "ready reachable" if self.role == Role.MANAGER else "ready"
-        return self.anew(f"[ \"$(docker node inspect -f '{state}' NODE)\" = {shlex.quote(wanted)} ]")
+        return self.anew(is_back("NODE", manager=self.role == Role.MANAGER))
 
     async def before(self, session: Session) -> Facts:
         return {"node": await new_node(session, self.at, self.name)}
 
     async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
-        node, _ = await session.node(before["node"])
-        if not node.is_ready:
-            return f"{self.name} is still {node.status.state}.", 1
-        if self.role == Role.MANAGER and not node.is_reachable:
-            return f"{self.name} is not yet a reachable manager.", 1
-        return "", 0
+        return await self.not_back(session, before["node"], manager=self.role == Role.MANAGER)
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         await super().verify(session, before, voice)
@@ -231,17 +223,6 @@ class WaitIn(OnHost, WaitStep):
                 "Remove what is stale, by its id: swarmtui run node.remove node=ID",
             )
         voice.say(f"{self.name} is {node.status.state} as {node.id}, once.")
-
-
-async def entry(session: Session, node_id: str) -> Node | None:
-    """The node of this id, None where there is none."""
-    try:
-        node, _ = await session.node(node_id)
-    except EngineError as error:
-        if error.status == 404:
-            return None
-        raise
-    return node
 
 
 async def new_node(session: Session, at: Where, name: str) -> str:

@@ -46,6 +46,15 @@ class OnHost(NodeStep):
         before, _, after = line.rpartition("NODE")
         return f'{before}"$({who})"{after}'
 
+    async def not_back(self, session: Session, node_id: str, *, manager: bool) -> tuple[str, int]:
+        """What `is_back` still misses of a node, as `WaitStep.missing` tells it."""
+        node, _ = await session.node(node_id)
+        if not node.is_ready:
+            return f"{self.name} is still {node.status.state}.", 1
+        if manager and not node.is_reachable:
+            return f"{self.name} is not yet a reachable manager.", 1
+        return "", 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class RestartDocker(OnHost):
@@ -171,17 +180,10 @@ class WaitBack(OnHost, WaitStep):
 
     @property
     def condition(self) -> str:
-        state = "{{.Status.State}}{{with .ManagerStatus}} {{.Reachability}}{{end}}"
-        wanted = "ready reachable" if self.manager else "ready"
-        return f"[ \"$(docker node inspect -f '{state}' {shlex.quote(self.name)})\" = {shlex.quote(wanted)} ]"
+        return is_back(shlex.quote(self.name), manager=self.manager)
 
     async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
-        node, _ = await session.node(self.node_id)
-        if not node.is_ready:
-            return f"{self.name} is still {node.status.state}.", 1
-        if self.manager and not node.is_reachable:
-            return f"{self.name} is not yet a reachable manager.", 1
-        return "", 0
+        return await self.not_back(session, self.node_id, manager=self.manager)
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         watch = asyncio.ensure_future(self._until_locked(session))
@@ -210,6 +212,17 @@ class WaitBack(OnHost, WaitStep):
                 continue
             if state.local_node_state == "locked":
                 raise StepError(f"{self.name} is locked: it waits for its unlock key.", unlock_advice(self.name))
+
+
+def is_back(node: str, *, manager: bool) -> str:
+    """The test in sh whether the managers hear from a node again, of a manager also as a member of the raft.
+
+    Args:
+        node: what `docker node inspect` gets, quoted.
+    """
+    state = "{{.Status.State}}{{with .ManagerStatus}} {{.Reachability}}{{end}}"
+    wanted = shlex.quote("ready reachable" if manager else "ready")
+    return f"[ \"$(docker node inspect -f '{state}' {node})\" = {wanted} ]"
 
 
 def unlock_advice(name: str) -> str:

@@ -213,7 +213,7 @@ async def drawn(driver: Driver) -> str:
             return True
         session, shown = driver.app.session, driver.app.derived.snapshot
         if session.live:
-            told = [shown.readings.get(name) for name in session._wanted]
+            told = [shown.readings.get(name) for name in session._line.wanted]
             if not all(reading is not None and (reading.known or reading.trouble) for reading in told):
                 return False
             if shown.seq != session.snapshot.seq:

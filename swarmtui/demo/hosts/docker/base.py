@@ -188,7 +188,6 @@ def many(names: Sequence[str], done: Sequence[str], failures: Sequence[str]) -> 
     )
 
 
-_FIELD = re.compile(r"^\.?([A-Za-z]\w*(?:\.[A-Za-z]\w*)*)$")
 _ACTION = re.compile(r"\{\{\s*(json\s+)?(\.(?:[A-Za-z]\w*(?:\.[A-Za-z]\w*)*)?)(?:\s+\"([\w./-]+)\")?\s*\}\}")
 
 
