@@ -1,13 +1,12 @@
-"""An endless answer, read in a thread of its own and handed over line by line."""
+"""The engine's events, line by line as they come."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from typing import Final
+
+from swarmtui.link.answer import Open, Reading
 
 LAGGED: Final = b""
 """Stands in a stream for the events that were dropped: whoever follows has to look at everything."""
@@ -15,36 +14,7 @@ QUEUE_MAX = 1_000
 LINE_MAX = 1 << 20
 
 
-class Answer:
-    """An answer that has begun.
-
-    Attributes:
-        pieces: its body, piece by piece; reading blocks.
-    """
-
-    def __init__(self, pieces: Iterator[bytes], sock: socket.socket, finish: Callable[[], None]) -> None:
-        self.pieces = pieces
-        self._socket = sock
-        self._finish = finish
-
-    def shut(self) -> None:
-        """Ends `pieces`, at once and from any thread."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            # Closed already, from the other side or by the reader.
-            pass
-
-    def finish(self) -> None:
-        """Gives everything back; only in the thread that reads."""
-        self._finish()
-
-
-Open = Callable[[], Answer]
-"""Opens the answer; blocks."""
-
-
-class EventStream:
+class EventStream(Reading):
     """One stream and its thread. Events that nobody takes are dropped all together, and `LAGGED` says so.
 
     Args:
@@ -52,15 +22,10 @@ class EventStream:
     """
 
     def __init__(self, open: Open, name: str) -> None:
-        self._open = open
-        self._name = name
+        super().__init__(open, name)
         self._lines: deque[bytes] = deque()
         self._lagged = False
-        self._ended: BaseException | bool = False
-        self._closed = False
-        self._answer: Answer | None = None
-        self._lock = threading.Lock()
-        self._wake: Callable[[], None] = lambda: None
+        self._rest = b""
 
     async def follow(self) -> AsyncIterator[bytes]:
         """Yields the lines as they come, until the answer ends.
@@ -68,21 +33,10 @@ class EventStream:
         Raises:
             Exception: whatever opening or reading raised.
         """
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
-
-        def wake() -> None:
-            try:
-                loop.call_soon_threadsafe(news.set)
-            except RuntimeError:
-                # The loop has ended.
-                pass
-
-        self._wake = wake
-        threading.Thread(target=self._read, name=self._name, daemon=True).start()
+        self.start()
         while True:
-            await news.wait()
-            news.clear()
+            await self._news.wait()
+            self._news.clear()
             with self._lock:
                 lines, self._lines = self._lines, deque()
                 lagged, self._lagged = self._lagged, False
@@ -96,39 +50,14 @@ class EventStream:
             if ended:
                 return
 
-    def close(self) -> None:
-        """Ends the thread, at once where the answer has begun."""
-        with self._lock:
-            self._closed = True
-            answer = self._answer
-        if answer is not None:
-            answer.shut()
+    def _feed(self, piece: bytes) -> None:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        self._put([line for line in lines if line.strip()])
+        if len(self._rest) > LINE_MAX:
+            raise OSError("an event has no end")
 
-    def _read(self) -> None:
-        ended: BaseException | bool = True
-        try:
-            answer = self._open()
-            with self._lock:
-                self._answer = answer
-                closed = self._closed
-            if closed:
-                return
-            rest = b""
-            for piece in answer.pieces:
-                *lines, rest = (rest + piece).split(b"\n")
-                self._put([line for line in lines if line.strip()])
-                if len(rest) > LINE_MAX:
-                    raise OSError("an event has no end")
-        # The boundary of a thread: whatever it is, it belongs to the one who follows.
-        except BaseException as error:  # noqa: BLE001
-            ended = error
-        finally:
-            with self._lock:
-                opened, self._answer = self._answer, None
-                self._ended = ended
-            if opened is not None:
-                opened.finish()
-            self._wake()
+    def _finished(self) -> None:
+        """What came without an end of its line is no event."""
 
     def _put(self, lines: list[bytes]) -> None:
         if not lines:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from operator import attrgetter
@@ -12,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from swarmtui.link.events import Answer, Open
+from swarmtui.link.answer import Open, Reading
 from swarmtui.link.log_frames import Assembler, LogLine
 
 QUEUE_LINES: Final = 20_000
@@ -35,7 +33,7 @@ class Taken(Struct, frozen=True):
     dropped: int = 0
 
 
-class LogStream:
+class LogStream(Reading):
     """A log answer and its thread. When nobody takes the lines, the oldest are dropped, and counted.
 
     Args:
@@ -55,8 +53,7 @@ class LogStream:
         lines_max: int = QUEUE_LINES,
         bytes_max: int = QUEUE_BYTES,
     ) -> None:
-        self._open = open
-        self._name = name
+        super().__init__(open, name)
         self._explain = explain
         self._on_close = closed
         self._lines_max = lines_max
@@ -64,14 +61,8 @@ class LogStream:
         self._lines: deque[LogLine] = deque()
         self._bytes = 0
         self._dropped = 0
-        self._opened = False
-        self._ended: BaseException | bool = False
-        self._closed = False
-        self._answer: Answer | None = None
-        self._lock = threading.Lock()
-        self._news = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._read, name=name, daemon=True).start()
+        self._assembler = Assembler()
+        self.start()
 
     async def opened(self) -> None:
         """Returns once the engine has begun to answer.
@@ -120,44 +111,20 @@ class LogStream:
 
     def close(self) -> None:
         """Ends the thread, at once where the answer has begun."""
-        with self._lock:
-            closed, self._closed = self._closed, True
-            answer = self._answer
-        if answer is not None:
-            answer.shut()
+        closed = self._closed
+        super().close()
         if not closed:
             self._on_close(self)
 
     # -- in the thread ---------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        ended: BaseException | bool = True
-        try:
-            answer = self._open()
-            with self._lock:
-                self._answer = answer
-                self._opened = True
-                closed = self._closed
-            self._wake()
-            if closed:
-                return
-            assembler = Assembler()
-            for piece in answer.pieces:
-                lines = assembler.feed(piece)
-                self.add(lines)
-                if assembler.broken:
-                    raise OSError("what came is no frame of a log")
-            self.add(assembler.finish())
-        # The boundary of a thread: whatever it is, it belongs to the one who follows.
-        except BaseException as error:  # noqa: BLE001
-            ended = error
-        finally:
-            with self._lock:
-                opened, self._answer = self._answer, None
-                self._ended = ended
-            if opened is not None:
-                opened.finish()
-            self._wake()
+    def _feed(self, piece: bytes) -> None:
+        self.add(self._assembler.feed(piece))
+        if self._assembler.broken:
+            raise OSError("what came is no frame of a log")
+
+    def _finished(self) -> None:
+        self.add(self._assembler.finish())
 
     def add(self, lines: list[LogLine]) -> None:
         """Puts lines at the end; from any thread."""
@@ -174,13 +141,6 @@ class LogStream:
                 self._dropped += not line.joined
         if first:
             self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._news.set)
-        except RuntimeError:
-            # The loop has ended.
-            pass
 
 
 def weight(lines: list[LogLine]) -> int:

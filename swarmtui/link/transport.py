@@ -14,8 +14,8 @@ import urllib3.exceptions
 from docker import APIClient
 from docker.tls import TLSConfig
 
+from swarmtui.link.answer import Answer
 from swarmtui.link.chunks import dechunked
-from swarmtui.link.events import Answer
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.refusals import refusal
 from swarmtui.link.target import TlsFiles
