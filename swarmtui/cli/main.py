@@ -20,8 +20,11 @@ subcommands:
   demo                       the console on a simulated cluster
   status [TARGET]            how the cluster is; exit 0 fine, 1 warning, 2 critical, 3 unknown
   doctor [TARGET]            the same, and each manager asked by its own way, also when none answers; the vault
+  recover [TARGET]           what happened, and the least destructive way out; changes nothing
   run NAME [KEY=VALUE ...]   an operation without a screen; `run --list` names them all
   journal [RUN]              what was done
+  backups list|show|verify|diff|import|unlock
+                             what is kept, what is in it, and whether it would restore
   clusters list|add|remove   the clusters that have a name; without TARGET the console shows them all
   secrets list|set|remove|export
                              the vault: unlock keys, passwords and passphrases in the OS keyring
@@ -104,6 +107,12 @@ def _doctor(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _recover(arguments: Sequence[str]) -> int:
+    from swarmtui.cli.recover import main as run
+
+    return run(arguments)
+
+
 def _run(arguments: Sequence[str]) -> int:
     from swarmtui.cli.run import main as run
 
@@ -128,6 +137,12 @@ def _secrets(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _backups(arguments: Sequence[str]) -> int:
+    from swarmtui.cli.backups import main as run
+
+    return run(arguments)
+
+
 def _help(arguments: Sequence[str]) -> int:
     return _console(["--help"])
 
@@ -140,10 +155,12 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _demo,
     "status": _status,
     "doctor": _doctor,
+    "recover": _recover,
     "run": _run,
     "journal": _journal,
     "clusters": _clusters,
     "secrets": _secrets,
+    "backups": _backups,
     "help": _help,
     "version": _version,
 }

@@ -45,18 +45,20 @@ async def opened(target: str, config: Config, *, live: bool = True) -> AsyncIter
 
 
 @contextlib.asynccontextmanager
-async def not_begun(target: str | None, config: Config) -> AsyncIterator[Session]:
-    """A session that is only a way to hosts, for what works where no Swarm is yet. Says on stderr what it looks at.
+async def not_begun(target: str | None, config: Config, *, hosts: bool = False) -> AsyncIterator[Session]:
+    """A session that is only a way to hosts, for what works where no Swarm is, or answers. Says on stderr what it looks
+    at.
 
     Args:
         target: a cluster whose settings (ssh, sudo, read-only) count, or None for the defaults. It is not connected to.
+        hosts: whether its managers count as hosts that are known.
 
     Raises:
         UsageError: the target means nothing, or two things.
     """
     with tempfile.TemporaryDirectory(prefix="swarmtui-") as folder:
         base = find(target, config, bundles=Path(folder) / "bundle") if target else Opening("")
-        session = Session(dataclasses.replace(base, targets=()), person())
+        session = Session(base if hosts else dataclasses.replace(base, targets=()), person())
         session.tell_look = lambda line: print(f"look: {line}", file=sys.stderr, flush=True)
         try:
             gc.enable()

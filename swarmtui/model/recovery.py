@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from swarmtui.model.quorum import quorum_of
 
@@ -62,6 +63,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
     Attributes:
         node_id: "" where nobody tells.
+        address: as the raft knows it, else as SSH does.
         host: where it is reached, as the ssh command takes it; "" where nobody knows.
         why: the words behind the condition, one sentence; "" where there is nothing to add.
         leader_id: the leader it sees; "" for none.
@@ -74,6 +76,7 @@ class Member(Struct, frozen=True, kw_only=True):
     name: str
     condition: Condition
     node_id: str = ""
+    address: str = ""
     host: str = ""
     why: str = ""
     leader_id: str = ""
@@ -110,9 +113,7 @@ class Member(Struct, frozen=True, kw_only=True):
     @property
     def has_state(self) -> bool:
         """There is a raft log on it that a forced cluster could begin with."""
-        return self.condition is Condition.LEADERLESS or (
-            self.fix is not None and self.condition is not Condition.WORKS
-        )
+        return self.condition in (Condition.WORKS, Condition.LEADERLESS) or self.fix is not None
 
 
 class Kept(Struct, frozen=True):
@@ -198,8 +199,13 @@ def diagnose(members: Sequence[Member], backups: Iterable[Kept] = (), *, voters:
     working = [member for member in members if member.condition is Condition.WORKS]
     if len({member.leader_id for member in working if member.leader_id}) > 1:
         return _two(working)
-    if working:
+    if len(working) >= needed:
         return _with_quorum(members, kept, count)
+    # A leader that was left alone goes on answering for 13 s before it notices (swarm-dr.md §4).
+    members = [
+        replace(member, condition=Condition.LEADERLESS, leader_id="") if member in working else member
+        for member in members
+    ]
     return _without_quorum(members, kept, count, needed)
 
 

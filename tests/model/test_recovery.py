@@ -188,3 +188,9 @@ def test_it_begins_with_what_still_works() -> None:
     lost = best(*cluster("oxx"))
     assert lost.still.startswith("Running tasks keep running.") and "is not replaced" in lost.still
     assert best(*cluster("ooo")).still == "Running tasks keep running. Changes are possible."
+
+
+def test_a_leader_that_was_left_alone_and_has_not_noticed_yet_is_no_quorum() -> None:
+    found = best(one("a", Condition.WORKS, leader_id="a"), one("b", Condition.STOPPED), one("c", Condition.STOPPED))
+    assert found.situation.startswith("The quorum is lost: 1 of 3") and found.best.way is Way.START
+    assert best(one("a", Condition.WORKS), *(one(name, Condition.DEAD) for name in "bc")).best.way is Way.FORCE

@@ -153,7 +153,7 @@ async def _files(session: Session, text: str, info: Info) -> tuple[str, str, lis
         return "", "", peers
     folder = f"{info.docker_root_dir or '/var/lib/docker'}/swarm"
     certificate, remotes = await asyncio.gather(
-        *(_read(session, target, f"{folder}/{name}") for name in ("certificates/swarm-node.crt", "state.json"))
+        *(read_file(session, target, f"{folder}/{name}") for name in ("certificates/swarm-node.crt", "state.json"))
     )
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         peers += [
@@ -164,7 +164,7 @@ async def _files(session: Session, text: str, info: Info) -> tuple[str, str, lis
     return *(await asyncio.to_thread(identity, certificate)), peers
 
 
-async def _read(session: Session, target: SshTarget, path: str) -> str:
+async def read_file(session: Session, target: SshTarget, path: str) -> str:
     """A small file on the host, with sudo where we may; "" where it cannot be read."""
     quoted = shlex.quote(path)
     with contextlib.suppress(LinkError):
