@@ -24,7 +24,9 @@ SERVICES = {"services", "stacks", "rebalance", "objects"}
 """Files of tests/actions that act on what runs, not on nodes."""
 SWARM = {"autolock", "build", "replace"}
 """Files of tests/actions that make, lock and mend a Swarm."""
-LABS = ("lab", "lab-actions", "lab-services", "lab-swarm")
+BACKUPS = {"backup", "backup_faults", "rehearse", "recover"}
+"""Files of tests/actions that take backups, restore them aside, and find out what happened."""
+LABS = ("lab", "lab-backups", "lab-actions", "lab-services", "lab-swarm")
 """The groups of tests that share a lab, the longest first."""
 _left_out = pytest.StashKey[tuple[int, str]]()
 
@@ -62,9 +64,12 @@ def group(items: list[pytest.Item]) -> None:
 
 def _lab_of(path: Path) -> str:
     stem = path.stem.removeprefix("test_")
+    if "backups" in path.parts:
+        return "lab-backups"
     if "actions" not in path.parts:
         return "lab"
-    return "lab-services" if stem in SERVICES else "lab-swarm" if stem in SWARM else "lab-actions"
+    kinds = {"lab-services": SERVICES, "lab-swarm": SWARM, "lab-backups": BACKUPS}
+    return next((group for group, stems in kinds.items() if stem in stems), "lab-actions")
 
 
 class LeftOut:
