@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from swarmtui.config import ClusterConfig, Config, wrong_in
+from swarmtui.config import BackupsConfig, ClusterConfig, Config, wrong_in
 from swarmtui.errors import UsageError
 from swarmtui.link.host_entries import has_host_entry
 from swarmtui.link.ssh_settings import SshSettings
@@ -25,12 +25,14 @@ class Opening:
         targets: the managers, tried in turn.
         cluster: its settings; those of a bare target are the defaults.
         ssh: how SSH connections are made.
+        backups: how its backups are kept.
     """
 
     name: str
     targets: tuple[Target, ...] = ()
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     ssh: SshSettings = field(default_factory=SshSettings)
+    backups: BackupsConfig = field(default_factory=BackupsConfig)
 
     def candidates(
         self, voters: Iterable[Node], last: Target | None, led_to: Mapping[Target, tuple[str, str]] = NOTHING
@@ -65,6 +67,12 @@ def find(text: str, config: Config, *, bundles: Path) -> Opening:
     Raises:
         UsageError: it means nothing, or two things.
     """
+    opening = _meant(text, config, bundles)
+    named = config.clusters.get(opening.name) is opening.cluster
+    return replace(opening, backups=config.backups_of(opening.name) if named else config.backups)
+
+
+def _meant(text: str, config: Config, bundles: Path) -> Opening:
     kind, _, rest = text.partition(":")
     if kind in ("cluster", "context", "bundle") and rest and not rest.startswith("//"):
         return _as(kind, rest, config, bundles)
@@ -111,12 +119,16 @@ def _as(kind: str, text: str, config: Config, bundles: Path) -> Opening:
     for node, address in cluster.addresses.items():
         if not isinstance(_checked(config, text, f"addresses.{node}", _as_ssh(address)), SshTarget):
             raise wrong_in(config, text, f"addresses.{node}", f'"{address}" is no SSH address', SSH_SHAPE)
-    ssh = SshSettings(
+    return Opening(text, tuple(targets), cluster, ssh_of(cluster))
+
+
+def ssh_of(cluster: ClusterConfig) -> SshSettings:
+    """How SSH connections of a cluster are made."""
+    return SshSettings(
         config_file=Path(cluster.ssh_config).expanduser() if cluster.ssh_config else None,
         known_hosts=Path(cluster.known_hosts).expanduser() if cluster.known_hosts else None,
         sudo=cluster.sudo,
     )
-    return Opening(text, tuple(targets), cluster, ssh)
 
 
 SSH_SHAPE = "Write ssh://[USER@]HOST[:PORT]."

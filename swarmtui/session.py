@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from swarmtui.backups.freshness import Watched
 from swarmtui.contact.beside import Beside
 from swarmtui.contact.known import Known
 from swarmtui.contact.line import SETTLE_SECONDS, Line
@@ -38,6 +39,7 @@ from swarmtui.vault import Sources, Vault, shared
 from swarmtui.vault.person import VaultPerson
 
 if TYPE_CHECKING:
+    from swarmtui.backups.catalogue import Catalogue
     from swarmtui.link.engine import Engine
 
 __all__ = ["SETTLE_SECONDS", "Connection", "Phase", "Session"]
@@ -63,7 +65,8 @@ class Session:
         self._settings = opening.ssh
         self._known = Known(lambda: self.name)
         self._hosts = Hosts(self.host_label, opening.ssh)
-        self._beside = Beside(self._known, self.get, self._engine_unasked, lambda: self.vault)
+        held = Watched(lambda: self.backups, lambda: self.opening.backups)
+        self._beside = Beside(self._known, self.get, self._engine_unasked, lambda: self.vault, held)
         self._line = Line(lambda: self.opening, self._known, self._connect, self._works)
         self._task: asyncio.Task[None] | None = None
 
@@ -79,6 +82,13 @@ class Session:
         if self._vault is None:
             self._vault = shared().with_sources(Sources.of(self.name, self.opening.cluster.secrets))
         return self._vault
+
+    @property
+    def backups(self) -> Catalogue:
+        """Where this cluster's backups are kept."""
+        from swarmtui.backups.catalogue import Catalogue, backups_dir
+
+        return Catalogue(backups_dir(self.opening.backups.folder))
 
     def start(self) -> None:
         """Begins to connect, and keeps the snapshot fresh from then on."""
@@ -307,6 +317,10 @@ class Session:
     async def compare_key(self) -> None:
         """Compares the cluster's unlock key with the vault's now, where autolock is on. Raises as `get` does."""
         await self._beside.compare_key()
+
+    async def look_at_backups(self) -> None:
+        """Looks at once at what there is of backups of this cluster; what it finds is in the snapshot."""
+        await self._beside.look_at_backups()
 
     async def _engine_unasked(self, node: Node) -> Engine:
         return await self._hosts.engine(node_target(self.opening, node), self._unasked)

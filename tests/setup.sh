@@ -45,7 +45,7 @@ lab)
   missing=""
   for pair in debootstrap:debootstrap systemd-nspawn:systemd-container sshd:openssh-server ssh:openssh-client \
               busybox:busybox-static ip:iproute2 docker:docker.io tmux:tmux \
-              gnome-keyring-daemon:gnome-keyring dbus-run-session:dbus dbus-daemon:dbus-daemon; do
+              gnome-keyring-daemon:gnome-keyring dbus-run-session:dbus dbus-daemon:dbus-daemon age:age; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
   done
   [ -z "$missing" ] || { echo "Installing for the lab:$missing" >&2; apt_install $missing; }

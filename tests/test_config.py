@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from swarmtui.config import ClusterConfig, load
+from swarmtui.config import BackupsConfig, ClusterConfig, load
+from swarmtui.config.backups import copy_target
 from swarmtui.errors import UsageError
 
 
@@ -206,3 +207,94 @@ def test_a_secret_itself_is_not_taken_from_the_file_and_never_told_back(
     assert f"{file}, line {line}, {place}: " in said
     assert what in said
     assert "planted" not in said
+
+
+# -- backups -------------------------------------------------------------------------------------------------------
+
+KEY = "age1" + "q" * 58
+
+
+def test_how_backups_are_kept_when_nothing_is_said(file: Path) -> None:
+    file.write_text(PROD)
+    assert load(file).backups == load(file).backups_of("prod") == load(file).backups_of("none") == BackupsConfig()
+    assert (BackupsConfig().fresh_hours, BackupsConfig().copies, BackupsConfig().recipients) == (26, (), ())
+
+
+def test_a_clusters_own_table_of_backups_wins_key_by_key(file: Path) -> None:
+    file.write_text(
+        f"""
+        {PROD}
+        [clusters.prod.backups]
+        copies = []
+        daily = 3
+        [clusters.test]
+        managers = ["ssh://b"]
+        [backups]
+        folder = "~/kept"
+        recipients = ["{KEY}", "ssh-ed25519 AAAAC3Nza me", "~/keys.pub"]
+        copies = ["/mnt/nas/swarm", "sftp://keeper@vault:2222/srv/swarm", "s3://night/prod"]
+        fresh_hours = 50
+        last = 2
+        metrics = "/var/lib/node_exporter/swarmtui.prom"
+        """
+    )
+    known = load(file)
+    assert known.backups_of("test") == known.backups
+    assert (known.backups.copies[2], known.backups.fresh_hours, known.backups.daily) == ("s3://night/prod", 50, 7)
+    prod = known.backups_of("prod")
+    assert (prod.copies, prod.daily, prod.last, prod.folder, prod.fresh_hours) == ((), 3, 2, "~/kept", 50)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("copies = ['mnt/x']", "named from the root"),
+        ("copies = ['/mnt/../etc']", "without .."),
+        ("copies = ['ftp://a/b']", "a folder, sftp://… or s3://…"),
+        ("copies = ['sftp://vault']", "names a folder"),
+        ("copies = ['sftp://vault:x/y']", "no address"),
+        ("copies = ['sftp://me:planted@vault/y']", "holds no password"),
+        ("copies = ['s3://planted:planted@bucket/y']", "holds no password"),
+        ("copies = ['s3:///y']", "no name for a bucket"),
+        ("copies = ['/a', '/a/']", "named twice"),
+        ('copies = ["/a\\u001b[2J"]', "control characters"),
+        ("copies = '/a'", "array"),
+        ("recipients = ['AGE-SECRET-KEY-1PLANTED']", "no public key"),
+        ("recipients = ['planted']", "no public key"),
+        ("folder = 'kept'", "named from the root"),
+        ("metrics = '/var/x.txt'", "end in .prom"),
+        ("fresh_hours = 0", ">= 1"),
+        ("daily = -1", ">= 0"),
+        ("daily = true", "int"),
+        ("hourly = 4", 'unknown key "hourly"'),
+    ],
+)
+def test_mistakes_about_backups_are_told_and_no_secret_is(file: Path, line: str, what: str) -> None:
+    key = line.split(" ")[0]
+    said = error(file, f"{PROD}[backups]\nlast = 1\n{line}\n")
+    assert f"{file}, line 5, backups.{key}: " in said and what in said
+    own = error(file, f"{PROD}[clusters.prod.backups]\n{line}\n")
+    assert f"{file}, line 4, clusters.prod.backups.{key}: " in own and what in own
+    assert "planted" not in (said + own).lower()
+
+
+def test_backups_is_a_table(file: Path) -> None:
+    assert "line 1, backups: " in error(file, "backups = 3\n")
+    assert "line 3, clusters.prod.backups: " in error(file, f"{PROD}backups = 3\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/mnt/x",
+        "/",
+        "sftp://vault/srv",
+        "sftp://me@vault:22/srv/a b",
+        "sftp://[fe80::1]:22/x",
+        "s3://night",
+        "s3://n.x/a/b",
+    ],
+)
+def test_a_place_for_copies_is_written_as_it_was_read(text: str) -> None:
+    assert str(copy_target(text)) == text
+    assert copy_target(str(copy_target(text))) == copy_target(text)

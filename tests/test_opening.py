@@ -264,3 +264,14 @@ def test_no_ssh_configuration_has_no_entries(tmp_path: Path) -> None:
 def test_without_an_ssh_target_the_ssh_configuration_decides_user_and_port() -> None:
     opening = Opening("x", (SocketTarget("/x"),))
     assert node_target(opening, b.one_node(WRK)) == SshTarget("10.0.1.1")
+
+
+def test_how_its_backups_are_kept_comes_with_it() -> None:
+    known = load_of('[backups]\nlast = 2\ndaily = 9\n[clusters.prod]\nmanagers = ["ssh://a"]\nbackups.daily = 3\n')
+    assert (opened("prod", known).backups.last, opened("prod", known).backups.daily) == (2, 3)
+    assert (opened("ssh://root@10.0.0.1", known).backups.last, opened("ssh://a", known).backups.daily) == (2, 9)
+
+
+def load_of(text: str) -> Config:
+    Path("config.toml").write_text(text)
+    return load(Path("config.toml"))

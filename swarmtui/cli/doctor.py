@@ -55,6 +55,7 @@ async def _doctor(target: str, known: config.Config, *, as_json: bool) -> int:
         if live:
             with contextlib.suppress(SwarmtuiError):
                 await session.compare_key()
+            await session.look_at_backups()
         await session.vault.open()
         if as_json:
             print(json.dumps(_as_json(session, managers, live=live), indent=2))

@@ -57,7 +57,7 @@ async def not_begun(target: str | None, config: Config, *, hosts: bool = False) 
         UsageError: the target means nothing, or two things.
     """
     with tempfile.TemporaryDirectory(prefix="swarmtui-") as folder:
-        base = find(target, config, bundles=Path(folder) / "bundle") if target else Opening("")
+        base = find(target, config, bundles=Path(folder) / "bundle") if target else Opening("", backups=config.backups)
         session = Session(base if hosts else dataclasses.replace(base, targets=()), person())
         session.tell_look = lambda line: print(f"look: {line}", file=sys.stderr, flush=True)
         try:

@@ -15,41 +15,13 @@ from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import not_begun, the_target
 from swarmtui.errors import UsageError
 from swarmtui.link.target import SshTarget
-from swarmtui.model.recovery import Advice, Condition, Diagnosis, Member, Way
+from swarmtui.model.recovery import Advice, Condition, Diagnosis
 from swarmtui.runbooks.swarm.recover import Around, happened
+from swarmtui.runbooks.swarm.recover_words import Lines, told
 from swarmtui.session import Session
 
 SCHEMA = 1
 WIDTH = 100
-
-WORDS = {
-    Condition.WORKS: "works",
-    Condition.LEADERLESS: "runs, no leader",
-    Condition.LOCKED: "LOCKED",
-    Condition.STOPPED: "Docker stopped",
-    Condition.SILENT: "Docker silent",
-    Condition.BROKEN: "BROKEN",
-    Condition.OUT: "in no Swarm",
-    Condition.ELSEWHERE: "in another Swarm",
-    Condition.UNREACHABLE: "not reached",
-    Condition.DEAD: "declared dead",
-}
-WAYS = {
-    Way.NOTHING: "nothing to do",
-    Way.START: "start Docker",
-    Way.UNLOCK: "unlock",
-    Way.BRING_BACK: "bring the host back",
-    Way.FREE_DISK: "free the disk",
-    Way.FIX_CLOCK: "set the clock right",
-    Way.REJOIN: "rejoin",
-    Way.REPLACE: "replace",
-    Way.NETWORK: "mend the network",
-    Way.RECREATE: "create again what was deleted",
-    Way.FORCE: "force a new cluster",
-    Way.RESTORE: "restore a backup",
-    Way.REBUILD: "build it anew",
-    Way.UNDECIDED: "find out more",
-}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,68 +56,22 @@ async def _recover(target: str, known: config.Config, dead: frozenset[str], *, a
         if as_json:
             print(json.dumps(_as_json(session, around, found), indent=2))
         else:
-            _print(session, around, found, dead)
+            _print(told(session.name, around, found, dead))
         reached = any(member.condition not in (Condition.UNREACHABLE, Condition.DEAD) for member in around.members)
         return found.exit_code if reached else 3
 
 
-def _print(session: Session, around: Around, found: Diagnosis, dead: frozenset[str]) -> None:
-    print(f"{session.name} (Swarm {around.cluster_id[:12] or 'unknown'})")
-    _say(found.situation)
-    _say(f"{found.still} Nothing has been changed by looking.")
-    for name in sorted(dead - {part for member in around.members for part in _called(member)}):
-        _say(f"Nobody knows a manager {name}: --dead names managers by name, node id or address.")
-    for member in around.members:
-        if member.condition is not Condition.DEAD and dead & set(_called(member)):
-            _say(f"{member.name} was declared dead, and answers: it does not count as dead.")
-    print("\nManagers")
-    wide = max((len(member.name) for member in around.members), default=0)
-    for member in around.members:
-        print(f"  {member.name:<{wide}}  {WORDS[member.condition]:<16}  {member.address:<15}  {_facts(member)}".rstrip())
-        _say(member.why, 4)
-    print(f"\nThe way out: {WAYS[found.best.way]}{_about(found.best)}")
-    _advice(found.best)
-    for advice in found.then:
-        print(f"Then: {WAYS[advice.way]}{_about(advice)}")
-        _advice(advice)
-    if found.best.way is Way.NOTHING:
-        return
-    print("\nWhy nothing else")
-    for advice in found.others:
-        _say(f"{WAYS[advice.way]}: {advice.because}", 2)
-
-
-def _called(member: Member) -> tuple[str, ...]:
-    return member.name, member.node_id, member.address
-
-
-def _facts(member: Member) -> str:
-    told = [
-        ("disk full", member.disk_full),
-        ("clock wrong", member.clock_off),
-        ("certificate expired", member.expired),
-        (f"the raft knows it at {member.moved}", bool(member.moved)),
-        ("its key is in the vault", member.key_held is True),
-        ("its key is NOT in the vault", member.key_held is False),
-        (f"raft index {member.index}", member.index >= 0),
-    ]
-    return ", ".join(words for words, so in told if so)
-
-
-def _about(advice: Advice) -> str:
-    return f" ({', '.join(advice.about)})" if advice.about else ""
-
-
-def _advice(advice: Advice) -> None:
-    _say(advice.because, 2)
-    if advice.command:
-        print(f"  $ {advice.command}")
-
-
-def _say(text: str, indent: int = 0) -> None:
-    blank = " " * indent
-    if text:
-        print(textwrap.fill(text, WIDTH, initial_indent=blank, subsequent_indent=blank, break_on_hyphens=False))
+def _print(lines: Lines) -> None:
+    for style, line in lines:
+        blank = " " * (len(line) - len(line.lstrip()))
+        # A command stays in one piece: somebody will copy it.
+        print(
+            line
+            if style == "command" or not line
+            else textwrap.fill(
+                line, WIDTH, initial_indent="", subsequent_indent=blank, break_on_hyphens=False, drop_whitespace=True
+            )
+        )
 
 
 def _as_json(session: Session, around: Around, found: Diagnosis) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from swarmtui import config
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import not_begun, opened, the_target
+from swarmtui.cli.rules import check_rules, with_accept
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
 from swarmtui.link.reasons import LinkError, Reason, standing
 from swarmtui.runbooks import params, registry, render
@@ -38,9 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--script", action="store_true", help="print the plan as a shell script, change nothing")
     parser.add_argument("--markdown", action="store_true", help="print the plan as a Markdown runbook, change nothing")
     parser.add_argument("--yes", action="store_true", help="every confirmation is given")
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="RULE=OBJECT", help="accept that a safety rule is broken"
-    )
+    with_accept(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was cut off or failed")
     parser.add_argument("--json", action="store_true", help="for programs: JSON lines while it runs, or the plan")
     with_config(parser)
@@ -122,7 +121,7 @@ async def _run(options: Any, known: config.Config, values: dict[str, Any], *, mo
             _show(plan, as_json=options.json)
         if plan.nothing or mode == "dry_run":
             return 0
-        accepted = _check_rules(plan, options.accept)
+        accepted = check_rules(plan.rules, options.accept)
         if session.opening.cluster.read_only:
             raise RefusedError(f"{session.name} is read-only by the configuration.", "Nothing was changed.")
         if not options.yes:
@@ -142,21 +141,6 @@ def _show(plan: Plan, *, as_json: bool) -> None:
         print(json.dumps(render.plan_json(plan)))
     else:
         print("\n".join(line for _, line in render.plan_lines(plan)))
-
-
-def _check_rules(plan: Plan, accept: list[str]) -> list[str]:
-    """The rules that were accepted by name. Raises RefusedError for one that was not, UsageError for one too many."""
-    broken = {str(rule): rule for rule in plan.rules}
-    for named in accept:
-        if named not in broken:
-            told = ", ".join(broken) or "none"
-            raise UsageError(f"--accept {named} names no rule that this plan breaks.", f"It breaks: {told}.")
-    for text, rule in broken.items():
-        if text not in accept:
-            raise RefusedError(
-                f"Refused by the safety rule {rule.id}: {rule.what}", f"Only if that is meant: --accept {text}"
-            )
-    return sorted(accept)
 
 
 async def _confirm(session: Session, plan: Plan, values: dict[str, Any]) -> Plan:

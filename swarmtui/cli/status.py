@@ -13,6 +13,7 @@ from swarmtui import config
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened, the_target
 from swarmtui.errors import SwarmtuiError
+from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.health import Finding, Severity, findings
 from swarmtui.model.quorum import quorum
 from swarmtui.model.swarm import Snapshot
@@ -37,6 +38,7 @@ async def _status(target: str, known: config.Config, *, as_json: bool) -> int:
         await session.until_complete(5.0)
         with contextlib.suppress(SwarmtuiError):
             await session.compare_key()
+        await session.look_at_backups()
         snapshot = session.snapshot
         found, unread = found_in(session)
         worst = max((finding.severity for finding in found), default=Severity.ADVICE)
@@ -64,6 +66,8 @@ def print_cluster(name: str, through: str, snapshot: Snapshot, found: list[Findi
     ready = sum(node.is_ready for node in snapshot.nodes.values())
     print(f"{name} (Swarm {snapshot.cluster_id[:12] or 'unknown'}) through {through}")
     print(f"{raft}; leader {leader}; {ready}/{len(snapshot.nodes)} nodes ready; {len(snapshot.services)} services")
+    if snapshot.backups is not None and snapshot.backups.state(now := time.time()) == "ok":
+        print(f"The newest backup that is proved is {age_words(now - snapshot.backups.proved_at)} old.")
     for finding in found:
         print(f"{finding.severity.name}: {finding.what} {finding.advice} [{finding.rule}]")
     for part, trouble in unread.items():
@@ -107,6 +111,7 @@ def as_json_object(
             for node in sorted(snapshot.nodes.values(), key=lambda n: (n.name, n.id))
         ],
         "services": len(snapshot.services),
+        "backups": None if snapshot.backups is None else _held(snapshot.backups),
         "findings": [
             {
                 "rule": finding.rule,
@@ -118,4 +123,14 @@ def as_json_object(
             for finding in found
         ],
         "unread": unread,
+    }
+
+
+def _held(held: BackupHolding) -> dict[str, Any]:
+    return {
+        "state": held.state(time.time()),
+        "count": held.count,
+        "newest_at": held.newest_at or None,
+        "proved_at": held.proved_at or None,
+        "fresh_hours": held.fresh_hours,
     }

@@ -55,7 +55,11 @@ class Known:
         """Takes what a poll told; what no poll tells stays as it is. Tells nobody yet."""
         kept = self.snapshot
         self.snapshot = replace(
-            snapshot, certificates=kept.certificates, unlock_key=kept.unlock_key, locked=kept.locked
+            snapshot,
+            certificates=kept.certificates,
+            unlock_key=kept.unlock_key,
+            locked=kept.locked,
+            backups=kept.backups,
         )
 
     def learnt(self, **changes: Any) -> None:

@@ -28,6 +28,7 @@ OUTPUT_MAX = 64 << 20
 RUNS = 4
 """Commands at a time; more wait. With those of `stdio.SLOTS` they make the ten sessions that sshd allows."""
 CLOSE_SECONDS = 1.0
+WORDS_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ class Completed:
     code: int
     out: str
     err: str
+
+    @property
+    def words(self) -> str:
+        """What it said last, for a sentence."""
+        lines = [line for line in (self.err or self.out).splitlines() if line.strip()]
+        return one_line(" ".join(lines[-2:]))[-WORDS_LENGTH:].rstrip(". ") or f"exit code {self.code}"
 
 
 class SshHost:
@@ -79,6 +86,14 @@ class SshHost:
     def closed(self) -> bool:
         """Closed by us, by the host, or by the silence between."""
         return self._connection.is_closed()
+
+    async def prepared(self, command: str) -> tuple[str, bytes]:
+        """A command as it is to be run on `connection`, and what it must read first: a password of sudo, if any."""
+        return await self._sudo.prepared(command)
+
+    def lost(self, error: Exception | None) -> LinkError:
+        """The error for what failed on `connection`."""
+        return self._lost(error)
 
     async def run(self, command: str, *, stdin: bytes | None = None, timeout: float) -> Completed:
         """Runs a command in the user's login shell, without a terminal. `sudo -n` gets the vault's password, if any.

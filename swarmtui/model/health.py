@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.quorum import Quorum, quorum, tolerance_of
 from swarmtui.model.swarm import Availability, Node, Snapshot
 
@@ -63,6 +64,7 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
         *_engines(nodes),
         *_certificates(snapshot, now),
         *_unlock_key(snapshot),
+        *backup_findings(snapshot.backups, now),
         *_tasks(snapshot),
         *_workload(snapshot),
     ]
@@ -304,6 +306,29 @@ def _unlock_key(snapshot: Snapshot) -> Iterator[Finding]:
             f"The unlock key is kept in {holding.where}: it is lost with this program.",
             "Keep it elsewhere as well (swarmtui secrets export), or use a keyring: swarmtui secrets list tells how.",
         )
+
+
+def backup_findings(held: BackupHolding | None, now: float) -> Iterator[Finding]:
+    """HA is no backup (procedures.md K5): a wrong command reaches every manager. Only what is proved counts."""
+    if held is None or (state := held.state(now)) == "ok":
+        return
+    take = "Take one: swarmtui run swarm.backup; every night: swarmtui backups schedule."
+    if state == "unknown":
+        yield Finding("backup-unknown", Severity.WARNING, "", held.trouble, "Look at its folder and its disk.")
+    elif state == "none":
+        # Who backs up by other means, and told us nothing of it, gets advice and no alarm.
+        severity = Severity.WARNING if held.meant else Severity.ADVICE
+        what = "There is no backup of this Swarm's control in the catalogue."
+        yield Finding("backup-none", severity, "", what, f"{take} Others' archives: swarmtui backups import FILE.")
+    elif state == "not proved":
+        newest = f"the newest is {age_words(now - held.newest_at)} old" if held.newest_at else "nobody knows their age"
+        what = f"Of no backup is it proved that it would restore ({held.count} in the catalogue, {newest})."
+        yield Finding("backup-not-proved", Severity.WARNING, "", what, "Prove it: swarmtui backups verify.")
+    else:
+        what = f"The newest backup that is proved is {age_words(now - held.proved_at)} old, more than "
+        newer = held.newest_at > held.proved_at
+        advice = "A newer one is not proved: swarmtui backups verify." if newer else take
+        yield Finding("backup-old", Severity.WARNING, "", f"{what}{held.fresh_hours} h.", advice)
 
 
 def _tasks(snapshot: Snapshot) -> Iterator[Finding]:

@@ -347,7 +347,7 @@ def _service(service: Mapping[str, Any], names: Mapping[str, str]) -> ServiceIte
         labels=_labels(spec.get("Labels")),
         image=_text(_dict(task.get("ContainerSpec")).get("Image")),
         mode=_MODES[mode],
-        replicas=replicas if isinstance(replicas, int) and mode.startswith("Replicated") else None,
+        replicas=_number(replicas) if mode.startswith("Replicated") else None,
         networks=tuple(sorted(names.get(target, target) for target in targets)),
     )
 
@@ -363,8 +363,11 @@ def _blob(blob: Mapping[str, Any]) -> Item:
 
 
 def _version(thing: Mapping[str, Any]) -> int:
-    index = _dict(thing.get("Version")).get("Index")
-    return index if isinstance(index, int) else 0
+    return _number(_dict(thing.get("Version")).get("Index")) or 0
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
 
 
 def _dict(value: object) -> Mapping[str, Any]:

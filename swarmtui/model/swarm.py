@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
+    from swarmtui.model.backups import BackupHolding
     from swarmtui.model.objects import Config, Network, Secret, Volume
 
 _SPELLING = {
@@ -616,6 +617,7 @@ class Snapshot(Struct, frozen=True):
         volumes: name → volume, on the engine in use only.
         locked: ids of the managers that are locked, as far as their own engines could be asked.
         unlock_key: whether the vault has the cluster's unlock key; None until somebody compared.
+        backups: what the catalogue has of it; None until somebody looked.
     """
 
     seq: int = 0
@@ -634,6 +636,7 @@ class Snapshot(Struct, frozen=True):
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     unlock_key: KeyHolding | None = None
     locked: frozenset[str] = frozenset()
+    backups: BackupHolding | None = None
 
     @property
     def complete(self) -> bool:

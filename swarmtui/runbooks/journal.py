@@ -106,7 +106,7 @@ class Journal:
                 ) from None
             if not known:
                 self._sync_folder()
-            yield JournalWriter(descriptor)
+            yield JournalWriter(descriptor, run_id)
         finally:
             os.close(descriptor)
 
@@ -190,7 +190,8 @@ def _apply(record: RunRecord, entry: Mapping[str, Any]) -> None:
 class JournalWriter:
     """Appends to one run's journal; every line is on disk when a method returns."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, run_id: str) -> None:
+        self.run_id = run_id
         self._descriptor = descriptor
         size = os.fstat(descriptor).st_size
         self._torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

@@ -7,7 +7,7 @@ import difflib
 from swarmtui.errors import UsageError
 from swarmtui.runbooks import networks, nodes, objects, rebalance, services, stacks, volumes
 from swarmtui.runbooks.runbook import Runbook
-from swarmtui.runbooks.swarm import autolock, build, ca, join, rejoin, replace, tokens, unlock
+from swarmtui.runbooks.swarm import autolock, backup, build, ca, join, rehearse, rejoin, replace, tokens, unlock
 
 RUNBOOKS: dict[str, Runbook] = {
     runbook.name: runbook
@@ -44,6 +44,8 @@ RUNBOOKS: dict[str, Runbook] = {
         unlock.Unlock(),
         tokens.RotateTokens(),
         ca.RotateCa(),
+        rehearse.Rehearse(),
+        backup.Backup(),
     )
 }
 

@@ -115,7 +115,7 @@ def plan_lines(plan: Plan, *, folded: bool = False) -> Iterator[tuple[str, str]]
 
 
 def _where(shown: Shown) -> str:
-    return f"on {shown.host}" if shown.host else "on a manager"
+    return f"on {shown.host}" if shown.host else "here" if shown.here else "on a manager"
 
 
 def undo_lines(plan: Plan) -> Iterator[str]:

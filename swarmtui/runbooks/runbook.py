@@ -49,6 +49,7 @@ class Shown:
         feed: the command whose output it reads on its standard input: how a token gets to a host without being typed.
         words: of a line that changes nothing and only waits: what for and how long, for where it is folded. Never
             instead of the line: whoever folds it unfolds it at a key.
+        here: it runs on the operator's own machine, and on no manager.
     """
 
     line: str
@@ -56,6 +57,7 @@ class Shown:
     port: int | None = None
     feed: Shown | None = None
     words: str = ""
+    here: bool = False
 
     @property
     def as_sh(self) -> str:
@@ -157,7 +159,8 @@ class Plan:
         notes: things to know that are no warning.
         warnings: things that may hurt; shown, not enforced.
         rules: safety rules it breaks.
-        leaving: ids of managers that will be none: the connection must not depend on them.
+        leaving: ids of managers that will be none, or be away: the connection must not depend on them.
+        exclusive: ids of managers on whose hosts a lock is laid, so that nobody else disturbs the cluster meanwhile.
         nothing: why nothing is to be done; "" when there are steps.
     """
 
@@ -177,6 +180,7 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     binding: str = ""
     leaving: tuple[str, ...] = ()
+    exclusive: tuple[str, ...] = ()
     nothing: str = ""
 
     @property

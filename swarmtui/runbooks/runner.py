@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from swarmtui.errors import SwarmtuiError
+from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.runbooks.journal import JournalWriter, RunRecord, StepRecord
+from swarmtui.runbooks.locking import held
 from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
 from swarmtui.session import SETTLE_SECONDS, Session
 
@@ -133,6 +134,7 @@ class Runner:
 
         Raises:
             JournalError: what was to be done could not be recorded, so it was not done.
+            RefusedError: somebody else works on the cluster, and this does not go together with that. Nothing was done.
         """
         if self._record is None:
             self._writer.begin(
@@ -148,8 +150,12 @@ class Runner:
         else:
             self._writer.write("resume")
         try:
-            with self._session.avoiding(self._plan.leaving):
-                outcome = await self._run_steps()
+            async with held(self._session, self._plan, self._writer.run_id, self._say_first):
+                with self._session.avoiding(self._plan.leaving):
+                    outcome = await self._run_steps()
+        except RefusedError as error:
+            self._writer.write("end", outcome="failed", detail=error.what)
+            raise
         except asyncio.CancelledError:
             self._writer.write("end", outcome="stopped", detail="cut off while a step was under way")
             raise
@@ -233,6 +239,10 @@ class Runner:
         await step.verify(session, before, voice)
         self._writer.write("done", step=step.id)
         self._observe(Event("state", step.id, State.DONE, point="proof"))
+
+    def _say_first(self, line: str) -> None:
+        """What is to be said before the first step."""
+        self._say(self._plan.steps[0], line)
 
     def _say(self, step: Step, line: str) -> None:
         self._observe(Event("said", step.id, State.RUNNING, line))

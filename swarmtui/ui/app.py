@@ -27,6 +27,7 @@ from swarmtui.ui.screen_keys import QUIT
 from swarmtui.ui.screens.asking import UiPerson
 from swarmtui.ui.screens.reading import ReadingScreen
 from swarmtui.ui.theme import use as use_theme
+from swarmtui.ui.upkeep import Upkeep
 from swarmtui.ui.views import Env
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ TO_CLUSTERS = -1
 """Result of a console that was left for the start page: its session goes on, for whoever ran it."""
 
 
-class Console(Looking, Operations):
+class Console(Looking, Operations, Upkeep):
     """The console on one cluster.
 
     Args:
@@ -140,9 +141,9 @@ class Console(Looking, Operations):
         session.start()
         self._dirty.set()
         self._show()
+        self.watch_shelf()
         # What the first key needs is loaded while nobody waits for it: not beside the way to the first table.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), TOLD_SECONDS)
+        await self._until_told()
         await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
         await asyncio.to_thread(views.load_all)
         # What was imported stays for good: the cycle collector need not walk it while somebody types.
@@ -150,9 +151,17 @@ class Console(Looking, Operations):
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
 
+    async def _until_told(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), TOLD_SECONDS)
+
+    def _shelf_changed(self) -> None:
+        self._dirty.set()
+
     async def on_unmount(self) -> None:
         self._keep_habits()
         self._unsubscribe()
+        self.stop_work()
         if self.session is not None and self.return_value != TO_CLUSTERS:
             await self.session.close()
 
@@ -178,10 +187,12 @@ class Console(Looking, Operations):
             assert session is not None
             known, snapshot = self.derived, session.snapshot
             names, options = self.main.on_screen, self.main.options
+            if not snapshot.seq:  # nobody answered yet: only what lies on this machine can be shown
+                names = tuple(name for name in names if views.view(name).own)
             events = session.events if "events" in names else ()
-            basis = (session.connection.node_id, names, options, events)
+            basis = (session.connection.node_id, names, options, events, self.shelf.turn)
             fresh = known is not None and known.snapshot is snapshot and basis == self._derived_for
-            if snapshot.seq and not fresh:
+            if (snapshot.seq or names) and not fresh:
                 env = Env(
                     now=time.time(),
                     through=session.connection.node_id,
@@ -189,6 +200,7 @@ class Console(Looking, Operations):
                     options=options,
                     events=events,
                     journal=self._journal_folder,
+                    shelf=self.shelf,
                 )
                 self.derived = await asyncio.to_thread(self._deriver, snapshot, env, names)
                 self._derived_for = basis
@@ -207,6 +219,7 @@ class Console(Looking, Operations):
     def look_changed(self) -> None:
         """Other views are on the screen than before: their rows are made as soon as there is time."""
         self._want()
+        self.look_at_shelf()
         self._dirty.set()
 
     def _want(self) -> None:
@@ -236,9 +249,10 @@ class Console(Looking, Operations):
             note=note,
             next_try_at=connection.next_try_at if connection else 0.0,
             derived=self.derived,
-            run=self.current_run.brief if self.current_run else "",
+            run=(self.current_run.brief if self.current_run else "") or (self.work.brief if self.work else ""),
         )
-        if self.derived is None and connection is not None and connection.attempts:
+        known = self.derived is not None and self.derived.snapshot.seq
+        if not known and connection is not None and connection.attempts:
             table = self.main.table("nodes")
             if table is not None:
                 table.empty = "Nobody answers yet: press i for what was tried."
@@ -271,6 +285,7 @@ class Console(Looking, Operations):
     def look_now(self) -> None:
         if self.session is not None:
             self.session.look_now()
+        self.look_at_shelf(anew=True)
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 
@@ -293,6 +308,8 @@ class Console(Looking, Operations):
                     f"{run.plan.title} is under way on {self.opening.name}.", "v watches it; leave when it is done."
                 )
             )
+        elif self.work_under_way():
+            pass  # it is on the screen now, and says what it is
         elif any(worker.group == "operate" and worker.is_running for worker in self.workers):
             # Confirmed, perhaps, and looked at once more: it must not vanish without a word.
             self.complain(UsageError(f"An operation is being planned on {self.opening.name}.", "Wait a moment for it."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from swarmtui.ui.acting import Acting
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from swarmtui.opening import Opening
     from swarmtui.session import Session
     from swarmtui.ui.derive import Derived
+    from swarmtui.ui.keys import Action
     from swarmtui.ui.main import MainScreen
 
 
@@ -38,6 +39,10 @@ class Base(Acting[int]):
     @abstractmethod
     def _want(self) -> None:
         """Has what is looked at read."""
+
+    @abstractmethod
+    def tend(self, action: Action, keys: Sequence[str]) -> None:
+        """Does what a key says to backups that lie on this machine; asks first."""
 
     def _acts_on(self) -> tuple[str, bool]:
         return self.opening.name, self.opening.cluster.production

@@ -252,7 +252,9 @@ class Board(Screen[None]):
         for name, rows in derived.rows.items():
             pane = self._panes.get(name)
             if isinstance(pane, TablePane):
-                pane.table.empty = views.empty_words(pane.view, derived.snapshot, live=not stale)
+                pane.table.empty = pane.view.unread(derived.env) or views.empty_words(
+                    pane.view, derived.snapshot, live=not stale
+                )
                 pane.table.set_rows(rows, news=before is not None and _watched(pane.view, before, derived))
                 self._put_cursor(name)
                 self._looks[name].row = None
@@ -270,10 +272,10 @@ class Board(Screen[None]):
             return
         derived, stale = self._derived
         for name in self.on_screen:
-            table = self.table(name)
-            if table is not None:
+            pane = self._panes.get(name)
+            if isinstance(pane, TablePane):
                 # What was on the screen some time ago is old until its rows are made anew.
-                table.dim = stale or name not in derived.rows
+                pane.table.dim = (stale and not pane.view.own) or name not in derived.rows
 
     def _title(self, name: str) -> None:
         pane, look = self.pane(name), self._looks[name]
@@ -282,7 +284,12 @@ class Board(Screen[None]):
         table = pane.table
         limits = [f"filter: {look.filter}"] if look.filter else []
         limits += ["faults only"] if look.faults else []
-        if not table.rows and self._derived is not None and not known(self._derived[0].snapshot, *pane.view.reads[:1]):
+        now = self._derived[0] if self._derived is not None else None
+        if (
+            now is not None
+            and not table.rows
+            and (pane.view.unread(now.env) or not known(now.snapshot, *pane.view.reads[:1]))
+        ):
             count = []  # of what was never read, 0 would be a claim
         elif limits:
             count = [f"{len(table.visible_keys)} of {len(table.rows)}"]
@@ -290,7 +297,7 @@ class Board(Screen[None]):
             count = [str(len(table.rows))] if pane.view.counted else []
         told = ", ".join([*count, *limits])
         words = f"{TITLES[name]} ({told})" if told else TITLES[name]
-        if self._derived is not None and (note := pane.view.note(self._derived[0])):
+        if now is not None and (note := pane.view.note(now)):
             words += f" · {note}"
         if table.marks:
             words += f" · {len(table.marks)} marked"

@@ -7,6 +7,7 @@ import time
 from rich.text import Text
 from textual.widgets import Static
 
+from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.swarm import KeyHolding, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.derive import Derived
@@ -32,6 +33,17 @@ def key_words(holding: KeyHolding) -> tuple[str, str]:
         return (", key kept", "green") if holding.durable else (", key only in memory", "yellow")
     words = {"missing": ", KEY NOT KEPT", "differs": ", VAULT HAS ANOTHER KEY", "unknown": ", key not known"}
     return words.get(holding.state, ""), "bold yellow"
+
+
+def backup_words(held: BackupHolding, now: float) -> tuple[str, str]:
+    """How fresh the backups are, in a word or two, and their style."""
+    state = held.state(now)
+    if state == "ok":
+        return f"backup {age_words(now - held.proved_at)}", "green"
+    if state == "old":
+        return f"backup OLD, {age_words(now - held.proved_at)}", "bold yellow"
+    words = {"none": "no backup", "not proved": "backup NOT PROVED", "unknown": "backup not known"}
+    return words[state], "yellow" if state == "none" and not held.meant else "bold yellow"
 
 
 class Header(Static):
@@ -74,6 +86,9 @@ class Header(Static):
                 first.append(f"! {derived.alarms} {'alarm' if derived.alarms == 1 else 'alarms'} (a)", "bold red")
             else:
                 first.append("no alarms", "green")
+        if snapshot.backups is not None:  # on the first line: the second one is full at 80 columns
+            first.append("  ")
+            first.append(*backup_words(snapshot.backups, time.time()))
         if run:
             first.append(f"  ▶ {run}", "bold cyan")
         second = self._second(derived, note)

@@ -32,6 +32,7 @@ class Action:
         here: the parameter that takes the node whose engine is in use.
         id: what `[keys]` calls it; the name of the runbook where that is enough.
         offline: it also works while no manager answers.
+        tends: it is done to backups that lie on this machine, and no runbook: `Tending` knows how.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Action:
     here: str = ""
     id: str = ""
     offline: bool = False
+    tends: bool = False
 
     @property
     def called(self) -> str:
@@ -164,9 +166,33 @@ OBJECT_ACTIONS = (
     ),
 )
 
+BACKUP_ACTIONS = (
+    replace(
+        _node("B", "swarm.backup", "Back up", "Back up the Swarm from here: Docker stops on it for a moment"),
+        one=True,
+        id="swarm.backup-from",
+    ),
+    Action("B", "swarm.backup", "Back up", "Back up the Swarm now, from a manager that can be spared", "backups"),
+    Action(
+        "H",
+        "swarm.rehearse",
+        "Rehearse",
+        "Restore it for real, in an isolated place on another host",
+        "backups",
+        "backup",
+        ("host",),
+        one=True,
+        offline=True,
+    ),
+    Action("C", "backups.copy", "Copy", "Copy it away from this machine, and check the copy", "backups", tends=True),
+    Action("P", "backups.prune", "Prune", "Delete what is not to be kept; shows first what", "backups", tends=True),
+    Action("I", "backups.import", "Import", "Take in an archive that was made by hand", "backups", tends=True),
+)
+
 ACTIONS: tuple[Action, ...] = (
     *NODE_ACTIONS,
     *SWARM_ACTIONS,
+    *BACKUP_ACTIONS,
     *LOCK_ACTIONS,
     *SERVICE_ACTIONS,
     *STACK_ACTIONS,
@@ -194,6 +220,17 @@ LOOK: list[BindingType] = [
     Binding("n", "node", "Node", id="task.node", tooltip="The node of the task"),
     Binding("h", "history", "History", id="task.history", tooltip="Also the tasks that came before in each slot"),
     Binding("p", "peek", "Peek", id="swarm.peek", tooltip="Show the join token or the unlock key, for 10 seconds"),
+    Binding("o", "backup_inside", "Inside", id="backups.inside", tooltip="What is in the backup: opens it and looks"),
+    Binding(
+        "p", "backup_verify", "Prove", id="backups.verify", tooltip="Verify it, or all marked ones: would it restore?"
+    ),
+    Binding(
+        "s",
+        "backup_diff",
+        "Since",
+        id="backups.diff",
+        tooltip="What changed since it was taken, or from one marked backup to the other",
+    ),
     Binding("a", "alarms", "Alarms", id="alarms", tooltip="What is wrong, and what to do about it"),
     Binding("y", "raw", "Raw", show=False, id="raw", tooltip="The object as the engine gives it (JSON; y again: YAML)"),
     Binding("f", "faults", "Faults", show=False, id="faults", tooltip="Only rows where something is wrong, or all"),
@@ -256,6 +293,9 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "node": ("tasks",),
     "history": ("tasks",),
     "peek": ("swarm",),
+    "backup_inside": ("backups",),
+    "backup_verify": ("backups",),
+    "backup_diff": ("backups",),
 }
 """Keys that look, and the views they work in; all others work everywhere."""
 

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "alarms": "alarms",
+    "backup": "back_up",
     "connection": "tries",
     "clusters": "app.clusters",
     "help": "help",
+    "recover": "recover",
     "run": "run",
     "unlock": "unlock_all",
     "quit": "quit",
@@ -196,9 +198,38 @@ class MainScreen(Board):
         self.options ^= {HISTORY}
         self.app.look_changed()
 
+    def action_recover(self) -> None:
+        """What happened, and the least destructive way out; looks only."""
+        self.app.show_recovery()
+
     def action_unlock_all(self) -> None:
         """Unlocks every manager that is locked; a console that only looks does not."""
         self.app.complain(UsageError("This console is read-only.", "Nothing was changed."))
+
+    def action_back_up(self) -> None:
+        """Takes a backup, from any view; a console that only looks does not."""
+        self.app.complain(UsageError("This console is read-only.", "Nothing was changed."))
+
+    def action_backup_inside(self) -> None:
+        """What is in the backup under the cursor."""
+        self.app.look_inside(self._key())
+
+    def action_backup_verify(self) -> None:
+        """Whether the marked backups would restore, or the one under the cursor."""
+        self.app.verify(self._chosen("backups"))
+
+    def action_backup_diff(self) -> None:
+        """What changed from one marked backup to the other, or since the one under the cursor was taken."""
+        self.app.compare_backups(self._chosen("backups"))
+
+    def _chosen(self, view: str) -> list[str]:
+        """The ids of the marked rows, also of those that the filter hides; or else of the one under the cursor."""
+        table = self.table(view)
+        if table is None:
+            return []
+        hidden = sorted(table.hidden_marks, key=lambda key: natural(table.rows[key][0].text))
+        marked = [key for key in table.visible_keys if key in table.marks] + hidden
+        return marked or ([table.cursor_key] if table.cursor_key else [])
 
     def action_peek(self) -> None:
         """The join token or the unlock key under the cursor, for a while."""
@@ -270,11 +301,10 @@ class ActingScreen(MainScreen):
     def action_unlock_all(self) -> None:
         self.app.operate(action_of("swarm.unlock-all"), [])
 
+    def action_back_up(self) -> None:
+        self.app.operate(action_of("swarm.backup"), [])
+
     def action_act(self, called: str, view: str) -> None:
         """Plans an operation on the marked rows, or on the one under the cursor."""
-        table = self.table(view)
-        if table is None:
-            return
-        hidden = sorted(table.hidden_marks, key=lambda key: natural(table.rows[key][0].text))
-        marked = [key for key in table.visible_keys if key in table.marks] + hidden
-        self.app.operate(action_of(called), marked or ([table.cursor_key] if table.cursor_key else []))
+        if self.table(view) is not None:
+            self.app.operate(action_of(called), self._chosen(view))

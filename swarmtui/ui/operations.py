@@ -26,6 +26,9 @@ class Operations(Base):
             what = f"{action.label} takes one {views.view(action.view).one} at a time, and {len(keys)} are marked."
             self.complain(UsageError(what, "\\ removes the marks."))
             return
+        if action.tends:
+            self.tend(action, keys)
+            return
         if self.busy():
             return
         session = self.session

@@ -75,8 +75,30 @@ RUN: list[BindingType] = [
     Binding("pageup", "scroll(-10)", "Page up", show=False, id="run.page-up"),
 ]
 
+WORK: list[BindingType] = [
+    Binding("escape,q", "close", "Back", id="work.back", tooltip="Leave the screen; the work goes on"),
+    Binding("s", "stop", "Stop", id="work.stop"),
+    Binding("c", "copy", "Copy", id="work.copy", tooltip="Copy all of it (OSC 52)"),
+    Binding("down,j", "scroll(1)", "Down", show=False, id="work.down"),
+    Binding("up,k", "scroll(-1)", "Up", show=False, id="work.up"),
+    Binding("pagedown,space", "page(1)", "Page down", show=False, id="work.page-down"),
+    Binding("pageup", "page(-1)", "Page up", show=False, id="work.page-up"),
+    Binding("home,g", "top", "Top", show=False, id="work.top"),
+    Binding("end,G", "bottom", "Bottom", show=False, id="work.bottom"),
+]
+
+DECIDE: list[BindingType] = [
+    Binding("escape", "no", "No", id="decide.no"),
+    Binding("down", "scroll(1)", "Down", show=False, id="decide.down"),
+    Binding("up", "scroll(-1)", "Up", show=False, id="decide.up"),
+    Binding("pagedown", "scroll(10)", "Page down", show=False, id="decide.page-down"),
+    Binding("pageup", "scroll(-10)", "Page up", show=False, id="decide.page-up"),
+]
+
 FIXED = frozenset(
-    binding.id for binding in (*ASK, *PREFLIGHT, *CONFIRM, *RUN) if isinstance(binding, Binding) and binding.id
+    binding.id
+    for binding in (*ASK, *PREFLIGHT, *CONFIRM, *RUN, *WORK, *DECIDE)
+    if isinstance(binding, Binding) and binding.id
 )
 """Ids of the keys of questions, plans and runs, which stay: what these say names them, and a hand that is used to y and
 esc must never find them to mean something else."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from swarmtui.model.health import Finding
     from swarmtui.ui.derive import Derived
     from swarmtui.ui.describe import Lines
+    from swarmtui.ui.shelf import Shelf
 
 
 class Facets(NamedTuple):
@@ -52,6 +53,7 @@ class Env:
         findings: what is wrong with the cluster, the worst first.
         events: the newest events of the engine, the oldest first.
         journal: folder of the journal.
+        shelf: the backups in this machine's catalogue, as far as they were looked at.
     """
 
     now: float = 0.0
@@ -61,6 +63,7 @@ class Env:
     findings: tuple[Finding, ...] = ()
     events: Sequence[Any] = ()
     journal: Path | None = None
+    shelf: Shelf | None = None
 
 
 class Maker(Protocol):
@@ -123,6 +126,10 @@ def _no_note(derived: Derived) -> str:
     return ""
 
 
+def _read(env: Env) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """How one kind of object is shown.
@@ -138,8 +145,10 @@ class View:
         path: where the engine gives the object as it is; "" for what no engine has.
         note: words for the title.
         none: what is said when there is nothing; "" for the usual words.
+        unread: why rows that come from this machine are not known (yet), in a sentence; "" where they are.
         details: collections that `describe` looks at besides, where they are known.
         counted: whether the title says how many rows there are.
+        own: the rows come from this machine: they are as good while no manager answers.
     """
 
     name: str
@@ -154,8 +163,10 @@ class View:
     facets: Callable[[Snapshot, str], Facets] = field(default=_no_facets)
     note: Callable[[Derived], str] = field(default=_no_note)
     none: str = ""
+    unread: Callable[[Env], str] = field(default=_read)
     details: tuple[str, ...] = ()
     counted: bool = True
+    own: bool = False
 
 
 class Entry(NamedTuple):
@@ -170,7 +181,7 @@ ENTRIES = (
     Entry("nodes", "Nodes", ("no", "node")),
     Entry("services", "Services", ("svc", "service")),
     Entry("dtr", "DTR replicas"),
-    Entry("backups", "Backups"),
+    Entry("backups", "Backups", ("bk",)),
     Entry("tasks", "Tasks", ("ta", "task")),
     Entry("stacks", "Stacks", ("st", "stack")),
     Entry("networks", "Networks", ("net", "network")),
@@ -186,7 +197,7 @@ NAMES = {name: entry.name for entry in ENTRIES for name in (entry.name, *entry.a
 """What may be typed after `:` → the name of the view."""
 TOGETHER = ("nodes", "services", "dtr", "backups")
 """The panes of the wide layout; every other view is shown alone."""
-NOT_YET = {"dtr": "This version does not look at DTR yet.", "backups": "This version takes no backups yet."}
+NOT_YET = {"dtr": "This version does not look at DTR yet."}
 """Panes that have no view yet, and what they say."""
 
 

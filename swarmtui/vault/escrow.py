@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from swarmtui.errors import UsageError
+from swarmtui.vault.recipients import recipient, recipient_lines
 from swarmtui.vault.secret import Entry, Kind, Secret, UnlockKey, VaultError
 from swarmtui.vault.vault import Vault
 
@@ -30,8 +30,6 @@ How to use it
   UCP and DTR passwords: of the administrator, for the installer's and the backup's commands.
 After a rotation of the unlock key this sheet is out of date: make a new one, and keep this one for older backups.
 """
-
-_READ_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def encrypted(text: str, recipients: Sequence[str]) -> bytes:
     """
     import pyrage  # type: ignore[import-untyped]  # 40 ms that only this needs
 
-    keys = [key for told in recipients for key in _recipients(pyrage, told)]
+    keys = [recipient(pyrage, line) for told in recipients for line in _lines(told)]
     armored: bytes = pyrage.encrypt(text.encode(), keys, armored=True)
     return armored
 
@@ -114,42 +112,16 @@ def check_recipients(recipients: Sequence[str]) -> None:
     import pyrage
 
     for told in recipients:
-        _recipients(pyrage, told)
+        for line in _lines(told):
+            recipient(pyrage, line)
 
 
-def _recipients(pyrage: Any, told: str) -> list[Any]:
-    if told.startswith(("age1", "ssh-")):
-        return [_recipient(pyrage, told, "")]
+def _lines(told: str) -> list[str]:
     if told.upper().startswith("AGE-SECRET-KEY-"):
         raise UsageError(
             "That is a secret key of age, and is in your shell's history now.", "Give its age1… recipient."
         )
-    path = Path(told).expanduser()
-    try:
-        with path.open("rb") as file:
-            lines = file.read(_READ_LIMIT).decode().splitlines()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
-        raise UsageError(
-            f"--age is no recipient (age1…, ssh-ed25519 …, ssh-rsa …), and as a file it cannot be read: {why}.",
-            "Make a key with age-keygen, and give the age1… that it prints.",
-        ) from None
-    lines = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not lines:
-        raise UsageError(f"{path} names no recipient.", "Give a file with lines such as age1… or ssh-ed25519 ….")
-    return [_recipient(pyrage, line, f" in {path}") for line in lines]
-
-
-def _recipient(pyrage: Any, line: str, where: str) -> Any:
-    read = pyrage.ssh.Recipient if line.startswith("ssh-") else pyrage.x25519.Recipient
-    try:
-        return read.from_str(line)
-    except pyrage.RecipientError:
-        shown = f"{line[:16]}…" if line.startswith(("age1", "ssh-")) else "a line that begins otherwise"
-        raise UsageError(
-            f"This is no recipient of age{where}: {shown}",
-            "Recipients are age1… (whole, from age-keygen), ssh-ed25519 … and ssh-rsa ….",
-        ) from None
+    return recipient_lines(told, "--age")
 
 
 def write_new(path: Path, content: bytes) -> None:

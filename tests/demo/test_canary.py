@@ -58,7 +58,7 @@ async def _say(served: Served, lines: list[str]) -> str:
         "mgr1", config=[str(folder / "ssh_config")], known_hosts=str(folder / "known_hosts"), agent_path=None
     ) as connection:
         for line in lines:
-            done = await connection.run(line, encoding=None)
+            done = await connection.run(line, encoding=None, stdin=asyncssh.DEVNULL)
             heard += bytes(done.stdout or b"").decode(errors="replace")
             heard += bytes(done.stderr or b"").decode(errors="replace")
     return heard

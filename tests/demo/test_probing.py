@@ -58,7 +58,7 @@ OTHER_LINES = [
     f"perl -e '{PROGRAM}' 0.0.0.0 7946",
     f"perl -e '{PROGRAM}'",
     "perl -v",
-    "timeout 5 reboot",
+    "timeout five reboot",
     "getent passwd",
 ]
 

@@ -13,6 +13,7 @@ import asyncssh
 import pytest
 
 from swarmtui.demo.serve import Demo
+from swarmtui.demo.world.host import File
 
 Json = dict[str, Any]
 Run = Callable[..., Awaitable[tuple[int, list[str], str]]]
@@ -58,7 +59,7 @@ FILE: Json = {
 @pytest.fixture
 async def demo(runs: Path) -> AsyncIterator[Demo]:
     async with Demo("calm", speed=20) as running:
-        running.world.hosts["mgr1"].files["/root/key"] = "s3cret"
+        running.world.hosts["mgr1"].files["/root/key"] = File(b"s3cret")
         yield running
 
 
@@ -365,7 +366,9 @@ async def test_other_ways_to_call_it(demo: Demo, run: Run) -> None:
     assert (await run(DEPLOY, FILE))[0] == 125
     assert (await run(f"{DEPLOY} --resolve-image maybe site", FILE))[0] == 1
     assert (await run("docker stack deploy -c /root/none site"))[2] == "open /root/none: no such file or directory\n"
-    demo.world.hosts["mgr1"].files["/root/site.json"] = json.dumps(one(restart="always", container_name="x"))
+    demo.world.hosts["mgr1"].files["/root/site.json"] = File(
+        json.dumps(one(restart="always", container_name="x")).encode()
+    )
     code, lines, err = await run("sudo -n docker stack up -c site.json --detach=false site")
     assert (code, lines) == (0, ["Creating network site_default", "Creating service site_a"])
     assert err.startswith("Ignoring unsupported options: restart\n\nIgnoring deprecated options:\n\ncontainer_name: ")

@@ -83,6 +83,8 @@ async def swarm_info(world: World, host: Host) -> Json:
         "Error": "",
         "RemoteManagers": None,
     }
+    if swarm is None and host.swarm_error:
+        return {**nothing, "LocalNodeState": "error", "Error": host.swarm_error}
     if swarm is None:
         return nothing
     remotes = [{"NodeID": node_id, "Addr": address} for node_id, address in swarm.remotes.items()]

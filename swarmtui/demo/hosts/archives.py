@@ -1,28 +1,42 @@
-"""`tar` on the simulated hosts: real archives of simulated files, made and read in memory.
-
-An archive of /var/lib/docker/swarm holds the membership of its host, as on real ones: put back in its place with
-Docker stopped, the host is that node again.
-"""
+"""`tar` on the simulated hosts: real archives of simulated files, made and read in memory."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import posixpath
-import tarfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from swarmtui.demo.hosts import files
+from swarmtui.demo.hosts import files, tarball
 from swarmtui.demo.hosts.commands import Context, command
 from swarmtui.demo.hosts.shell import Output
-from swarmtui.demo.world.host import Host, LocalSwarm
+from swarmtui.demo.hosts.storage import permissions
+from swarmtui.demo.hosts.tarball import Member, TarballError
+from swarmtui.demo.world import faults
+from swarmtui.demo.world.host import Host
 
-_KEY = "certificates/swarm-node.key"
-_BARE = {"--sparse", "--numeric-owner", "--xattrs", "--acls", "--selinux", "--same-owner", "--no-same-owner"}
+VERSION = "tar (GNU tar) 1.34\nCopyright (C) 2021 Free Software Foundation, Inc.\n"
+SECONDS = 0.8
+"""How long an archive of a Swarm's folder takes."""
+_BARE = {
+    "--same-owner",
+    "--no-same-owner",
+    "--preserve-permissions",
+    "--same-permissions",
+    "--hole-detection=raw",
+    "--hole-detection=seek",
+    "--warning=no-file-changed",
+}
+_POSIX = {"--xattrs", "--acls", "--selinux", "--format=posix"}
+_LONG = {
+    "--create": "-c",
+    "--list": "-t",
+    "--extract": "-x",
+    "--get": "-x",
+    "--gzip": "-z",
+    "--verbose": "-v",
+    "--sparse": "-S",
+}
 _LETTERS = set("ctxzvfCpSh")
-_MOST_BYTES = 64 << 20
-"""An archive that unpacks to more is not read: it is no archive of ours."""
 
 
 class TarError(Exception):
@@ -36,22 +50,33 @@ class _Asked:
     mode: str = ""
     gzip: bool = False
     verbose: bool = False
+    sparse: bool = False
+    posix: bool = False
+    numeric: bool = False
     file: str = "-"
     folder: str = "/root"
     names: list[str] = field(default_factory=list)
 
 
-def _parse(words: list[str]) -> _Asked:
-    asked = _Asked()
+def _parse(words: list[str], folder: str) -> _Asked:
+    asked = _Asked(folder=folder)
     rest = list(words)
     if rest and not rest[0].startswith("-"):
         rest[0] = f"-{rest[0]}"
     while rest:
-        word = rest.pop(0)
+        word = _LONG.get(rest[0], rest[0])
+        rest.pop(0)
         if word in _BARE:
             continue
-        if word in ("--create", "--list", "--extract", "--gzip", "--verbose"):
-            word = "-" + {"--extract": "x", "--gzip": "z"}.get(word, word[2])
+        if word == "--numeric-owner":
+            asked.numeric = True
+            continue
+        if word in ("--hole-detection=raw", "--hole-detection=seek"):
+            asked.sparse = True
+            continue
+        if word in _POSIX:
+            asked.posix = True
+            continue
         name, equals, value = word.partition("=")
         if name in ("--file", "--directory") and equals:
             rest.insert(0, value)
@@ -76,6 +101,7 @@ def _parse(words: list[str]) -> _Asked:
                     asked.folder = posixpath.normpath(posixpath.join(asked.folder, value))
             asked.gzip |= letter == "z"
             asked.verbose |= letter == "v"
+            asked.sparse |= letter == "S"
     if not asked.mode:
         raise TarError("You must specify one of the '-Acdtrux' options")
     return asked
@@ -84,7 +110,7 @@ def _parse(words: list[str]) -> _Asked:
 def reads_stdin(words: list[str]) -> bool:
     """Does this call of tar read its standard input?"""
     try:
-        asked = _parse(words)
+        asked = _parse(words, "/root")
     except TarError:
         return False
     return asked.mode in ("t", "x") and asked.file == "-"
@@ -92,129 +118,135 @@ def reads_stdin(words: list[str]) -> bool:
 
 @command("tar")
 async def tar(context: Context) -> Output:
+    if context.args == ["--version"]:
+        return Output(out=VERSION)
     try:
-        asked = _parse(context.args)
+        asked = _parse(context.args, context.cwd)
         if files.kind(context.host, asked.folder) != "folder":
             raise TarError(f"{asked.folder}: Cannot open: No such file or directory")
-        return _create(context, asked) if asked.mode == "c" else _read(context, asked)
-    except TarError as error:
+        return await _create(context, asked) if asked.mode == "c" else _read(context, asked)
+    except (TarError, TarballError) as error:
         return Output(err=f"tar: {error}\ntar: Error is not recoverable: exiting now\n", code=2)
 
 
-def _create(context: Context, asked: _Asked) -> Output:
-    host, world = context.host, context.world
+async def _create(context: Context, asked: _Asked) -> Output:
+    host, now = context.host, context.world.kernel.now()
     if not asked.names:
         raise TarError("Cowardly refusing to create an empty archive")
-    buffer = io.BytesIO()
-    listed = []
-    mode = "w:gz" if asked.gzip else "w:"
-    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.GNU_FORMAT) as archive:  # type: ignore[call-overload]
-        for name in asked.names:
-            full = posixpath.normpath(posixpath.join(asked.folder, name))
-            kind = files.kind(host, full)
-            if kind not in ("file", "folder"):
-                raise TarError(f"{name}: Cannot stat: No such file or directory")
-            for path in sorted(files.listing(host)):
-                if path != full and not path.startswith(full.rstrip("/") + "/"):
-                    continue
-                member = tarfile.TarInfo((name.rstrip("/") + path[len(full) :]).lstrip("/"))
-                data = _bytes(host, path)
-                member.size, member.mtime, member.mode = len(data), int(world.kernel.now()), 0o600
-                archive.addfile(member, io.BytesIO(data))
-                listed.append(member.name)
-            for swarm in _memberships(host, full):
-                world.archived[_digest(files.certificate(swarm).key)] = replace(swarm)
-    text = buffer.getvalue().decode("utf-8", "surrogateescape")
-    shown = "".join(f"{name}\n" for name in listed) if asked.verbose else ""
-    if asked.file == "-":
-        return Output(out=text, err=shown)
-    target = posixpath.normpath(posixpath.join("/root", asked.file))
-    if files.kind(host, target) == "folder" or files.kind(host, posixpath.dirname(target)) != "folder":
+    target = posixpath.normpath(posixpath.join(context.cwd, asked.file))
+    to_file = asked.file != "-"
+    parent = posixpath.dirname(target)
+    if to_file and (files.kind(host, target) == "folder" or files.kind(host, parent) != "folder"):
         raise TarError(f"{asked.file}: Cannot open: No such file or directory")
-    host.files[target] = text
-    return Output(out=shown)
+    members: list[Member] = []
+    missing = ""
+    for name in asked.names:
+        full = posixpath.normpath(posixpath.join(asked.folder, name))
+        if files.kind(host, full) not in ("file", "folder"):
+            missing += f"tar: {name}: Cannot stat: No such file or directory\n"
+            continue
+        members += _members(host, full, name, target if to_file else "")
+    form = tarball.Form(gzip=asked.gzip, sparse=asked.sparse, posix=asked.posix, numeric=asked.numeric)
+    data = tarball.pack(members, form, now=now)
+    if to_file:
+        # Half of it is there before the whole is: what comes in between leaves a half one behind.
+        _write(context, target, data[: len(data) // 2], asked.file)
+    await context.world.kernel.sleep(SECONDS)
+    if faults.TAR_KILLED in host.faults:
+        return Output(err="Killed\n", code=137)
+    shown = "".join(f"{member.name}\n" for member in members) if asked.verbose else ""
+    ended = f"{missing}tar: Exiting with failure status due to previous errors\n" if missing else ""
+    if not to_file:
+        return Output(out=data.decode("utf-8", "surrogateescape"), err=shown + ended, code=2 if missing else 0)
+    _write(context, target, data, asked.file)
+    return Output(out=shown, err=ended, code=2 if missing else 0)
 
 
-def _memberships(host: Host, folder: str) -> Iterable[LocalSwarm]:
-    """The Swarm folders below a folder."""
-    present = {**host.aside, **({files.SWARM: host.swarm} if host.swarm is not None else {})}
-    for path, swarm in present.items():
-        if path == folder or path.startswith(folder.rstrip("/") + "/"):
-            yield swarm
+def _write(context: Context, target: str, data: bytes, shown: str) -> None:
+    try:
+        files.write(context.host, target, data, now=context.world.kernel.now(), mode=0o666 & ~context.umask)
+    except files.NoSpaceError as error:
+        record = 10240
+        left = error.written % record
+        said = f"Wrote only {left} of {record} bytes" if left else "Cannot write: No space left on device"
+        raise TarError(f"{shown}: {said}") from None
 
 
-def _bytes(host: Host, path: str) -> bytes:
-    text = files.read(host, path)
-    return f"simulated {path}\n".encode() if text is None else text.encode("utf-8", "surrogateescape")
+def _members(host: Host, full: str, name: str, but: str) -> list[Member]:
+    """What tar writes of a path: folders before what is in them, their names with a slash at the end."""
+    if files.kind(host, full) == "file":
+        found = files.content(host, full)
+        return [] if found is None else [Member(name.lstrip("/"), found)]
+    begin = full.rstrip("/") + "/"
+    below = {path for path in (*files.listing(host), *files.folders(host)) if path.startswith(begin)}
+    parents = {path[:at] for path in below for at in range(len(begin), len(path)) if path[at] == "/"}
+    result = []
+    for path in sorted({full, *below, *parents}):
+        shown = (name.rstrip("/") + path[len(full) :]).lstrip("/")
+        kind = files.kind(host, path)
+        if kind == "folder":
+            result.append(Member(shown, None, files.mode(host, path)))
+        elif kind == "file" and path != but and (found := files.content(host, path)) is not None:
+            result.append(Member(shown, found))
+    return result
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _members(context: Context, asked: _Asked) -> dict[str, bytes]:
-    """The files in an archive, by name.
+def _found(context: Context, asked: _Asked) -> dict[str, Member]:
+    """What is in an archive, by name.
 
     Raises:
-        TarError: it is none, or too big, or leads out of its folder.
+        TarError: there is none, or it leads out of its folder.
+        TarballError: it is none.
     """
-    if asked.file == "-":
-        data = context.stdin
-    else:
-        text = files.read(context.host, posixpath.normpath(posixpath.join("/root", asked.file)))
-        if text is None:
+    data = context.stdin
+    if asked.file != "-":
+        file = files.content(context.host, posixpath.normpath(posixpath.join(context.cwd, asked.file)))
+        if file is None:
             raise TarError(f"{asked.file}: Cannot open: No such file or directory")
-        data = text.encode("utf-8", "surrogateescape")
-    found: dict[str, bytes] = {}
-    left = _MOST_BYTES
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
-            for member in archive:
-                left -= member.size
-                if left < 0:
-                    raise TarError("This archive is too big for a simulated host")
-                if member.isfile() and (stream := archive.extractfile(member)) is not None:
-                    found[posixpath.normpath(member.name).lstrip("/")] = stream.read()
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise TarError("This does not look like a tar archive") from error
-    if any(name.startswith("../") or name in ("..", ".", "") for name in found):
+        data = file.whole()
+    found = {posixpath.normpath(member.name).lstrip("/"): member for member in tarball.unpack(data)}
+    if any(name.startswith("../") or name in ("..", "") for name in found):
         raise TarError("Removing leading `../' from member names is not done on a simulated host")
     return found
 
 
 def _read(context: Context, asked: _Asked) -> Output:
-    members = _members(context, asked)
+    members = _found(context, asked)
     wanted = [posixpath.normpath(name).lstrip("/") for name in asked.names]
     chosen = {
-        name: data
-        for name, data in members.items()
+        name: member
+        for name, member in members.items()
         if not wanted or any(name == one or name.startswith(f"{one}/") for one in wanted)
     }
     if wanted and not chosen:
         raise TarError(f"{asked.names[0]}: Not found in archive")
-    shown = "".join(f"{name}\n" for name in chosen)
+    shown = "".join(f"{_shown(name, member)}\n" for name, member in chosen.items())
     if asked.mode == "t":
-        return Output(out=shown)
+        return Output(out="".join(f"{_long(*one)}\n" for one in chosen.items()) if asked.verbose else shown)
     _extract(context, asked.folder, chosen)
     return Output(out=shown if asked.verbose else "")
 
 
-def _extract(context: Context, folder: str, members: dict[str, bytes]) -> None:
+def _shown(name: str, member: Member) -> str:
+    return name if member.file is not None else f"{name}/"
+
+
+def _long(name: str, member: Member) -> str:
+    """As `tar -tv` shows it."""
+    file = member.file
+    kind, mode, size = ("folder", member.mode, 0) if file is None else ("file", file.mode, file.length)
+    when = datetime.fromtimestamp(0 if file is None else file.mtime, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"{permissions(kind, mode)} {member.owner} {size:>9} {when} {_shown(name, member)}"
+
+
+def _extract(context: Context, folder: str, members: dict[str, Member]) -> None:
     host = context.host
-    paths = {posixpath.join(folder, name): data for name, data in members.items()}
-    for path in [path for path in paths if path.endswith(f"/{_KEY}")]:
-        place = path[: -len(_KEY) - 1]
-        known = context.world.archived.get(_digest(paths[path].decode("utf-8", "surrogateescape")))
-        if known is None:
-            raise TarError(f"{place}: the keys of this Swarm are of no host of this simulation")
-        if place == files.SWARM:
-            if host.docker:
-                raise TarError(f"{place}: Cannot open: Device or resource busy")
-            host.swarm = replace(known)
-        else:
-            host.aside[place] = replace(known)
-        paths = {name: data for name, data in paths.items() if not name.startswith(f"{place}/")}
-    for path, data in paths.items():
-        if path == files.SWARM or path.startswith(f"{files.SWARM}/"):
-            raise TarError(f"{path}: without its keys nothing of a Swarm is put back on a simulated host")
-        host.files[path] = data.decode("utf-8", "surrogateescape")
+    paths = {posixpath.normpath(posixpath.join(folder, name)): member for name, member in members.items()}
+    for path in paths:
+        if files.busy(host, path) and path.startswith(files.SWARM):
+            raise TarError(f"{path}: Cannot open: Device or resource busy")
+    for path, member in paths.items():
+        if member.file is not None:
+            files.put(host, path, member.file)
+        elif path not in files.FOLDERS:
+            host.folders[path] = member.mode

@@ -6,6 +6,7 @@ import importlib
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.hosts import shell
@@ -13,10 +14,21 @@ from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
 
+if TYPE_CHECKING:
+    from swarmtui.demo.hosts.script import External, Shell
+
 
 @dataclass(slots=True)
 class Context:
-    """Where a command runs, and with what."""
+    """Where a command runs, and with what.
+
+    Attributes:
+        cwd: the folder that relative paths begin in.
+        umask: the permissions that new files do not get.
+        external: runs commands of scripts on this host.
+        run: runs another command in the same place; what `timeout` does.
+        name: what the command was called by.
+    """
 
     world: World
     host: Host
@@ -24,6 +36,11 @@ class Context:
     args: list[str]
     env: dict[str, str]
     stdin: bytes
+    cwd: str
+    umask: int
+    external: External
+    run: Callable[[list[str]], Awaitable[Output]]
+    name: str = ""
 
 
 Command = Callable[[Context], Awaitable[Output]]
@@ -61,6 +78,10 @@ class HostShell:
         return await shell.execute(line, self._one, stdin)
 
     async def _one(self, words: list[str], env: dict[str, str], stdin: bytes) -> Output:
+        return await self._command(words, env, stdin, None)
+
+    async def _command(self, words: list[str], env: dict[str, str], stdin: bytes, within: Shell | None) -> Output:
+        """Run one command, of the login shell or of a script."""
         name, args = words[0], words[1:]
         if name == "sudo":
             while args[:1] in (["-n"], ["--"]):
@@ -70,11 +91,31 @@ class HostShell:
             name, args = args[0], args[1:]
         if name in ("sh", "bash", "/bin/sh") and len(args) >= 2 and args[0] in ("-c", "-ec", "-lc"):
             return await shell.execute(args[1], self._one, stdin)
+        if name in ("sh", "/bin/sh") and args and not args[0].startswith("-"):
+            from swarmtui.demo.hosts.script import Shell
+
+            inner = Shell(self.host, self.world.kernel.now, self._command, within)
+            return await inner.script(args[0], args[1:], stdin)
         name = name.rpartition("/")[2] if name.startswith(("/bin/", "/usr/bin/", "/usr/sbin/")) else name
         found = COMMANDS.get(name)
         if found is None:
             return Output(err=f"sh: 1: {name}: not found\n", code=127)
-        return await found(Context(self.world, self.host, self._router, args, env, stdin))
+        cwd, umask = ("/root", 0o022) if within is None else (within.cwd, within.umask)
+        again = lambda more: self._command(more, env, stdin, within)  # noqa: E731
+        context = Context(
+            self.world,
+            self.host,
+            self._router,
+            args,
+            env,
+            stdin,
+            cwd,
+            umask,
+            external=self._command,
+            run=again,
+            name=name,
+        )
+        return await found(context)
 
     @staticmethod
     def _words(line: str) -> list[str]:
@@ -94,6 +135,8 @@ class HostShell:
         """Does this line read its standard input?"""
         words = self._words(line)
         starts = range(len(words))
+        if "tee" in words:
+            return True
         if "tar" in words:
             from swarmtui.demo.hosts.archives import reads_stdin
 
@@ -111,7 +154,7 @@ class HostShell:
 
 def _load() -> None:
     """Register all commands."""
-    for name in ("basics", "probing", "units", "storage", "archives", "docker"):
+    for name in ("basics", "machine", "probing", "jobs", "units", "storage", "reading", "archives", "docker"):
         importlib.import_module(f"swarmtui.demo.hosts.{name}")
 
 

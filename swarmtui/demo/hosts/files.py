@@ -1,103 +1,127 @@
-"""The few files of a simulated host that somebody may look at."""
+"""The files of a simulated host: its own, and those of its Swarm's folder, which are made when somebody reads them."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
-import msgspec
 from cryptography import x509
 
-from swarmtui.demo.world.host import Host, LocalSwarm
-from swarmtui.demo.world.pki import Certificate
+from swarmtui.demo.world import disk
+from swarmtui.demo.world.host import File, Host, LocalSwarm
 
-SWARM = "/var/lib/docker/swarm"
-CERTIFICATES = f"{SWARM}/certificates"
+SWARM = disk.SWARM
 SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
-FOLDERS = ("/", "/etc", "/root", "/tmp", "/var", "/var/lib", "/var/lib/docker", "/var/run", "/run", "/srv", "/home")
+FOLDERS = {
+    **dict.fromkeys(("/", "/etc", "/var", "/var/lib", "/var/run", "/run", "/srv", "/home"), 0o755),
+    "/root": 0o700,
+    "/tmp": 0o1777,
+    "/var/lib/docker": 0o711,
+}
+BLOCK = 4096
 _KERNEL = ("/proc/uptime", "/proc/sys/kernel/random/boot_id")
+_SYSTEM = ("/etc/hostname", "/etc/os-release", "/etc/machine-id", "/proc/net/unix", *_KERNEL)
 _OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
 
 
+class NoSpaceError(Exception):
+    """The disk is full; `written` bytes still found room."""
+
+    def __init__(self, written: int) -> None:
+        super().__init__("No space left on device")
+        self.written = written
+
+
+def _places(host: Host) -> dict[str, LocalSwarm]:
+    """The folders of Swarms that nobody has changed, by their paths."""
+    return {**({SWARM: host.swarm} if host.swarm is not None else {}), **host.aside}
+
+
+def _within(host: Host, path: str) -> tuple[LocalSwarm, str, bool] | None:
+    """The Swarm's folder that a path lies in, the name in it, and whether an engine is at work there."""
+    for place, swarm in _places(host).items():
+        if path == place or path.startswith(f"{place}/"):
+            return swarm, path[len(place) + 1 :], host.docker and place == SWARM
+    return None
+
+
 def listing(host: Host) -> set[str]:
-    """The paths of all files of a host."""
-    found = {"/etc/hostname", "/etc/os-release", "/etc/machine-id", "/proc/net/unix", *_KERNEL, *host.files}
-    if host.swarm is not None:
-        found |= _swarm_files(SWARM, host.swarm)
-    for path, swarm in host.aside.items():
-        found |= _swarm_files(path, swarm)
+    """The paths of all files and links of a host."""
+    found = {*_SYSTEM, *host.files, *host.links}
+    for place, swarm in _places(host).items():
+        running = host.docker and place == SWARM
+        found |= {f"{place}/{name}" for name in disk.names(swarm, running=running)}
     return found
 
 
-def _swarm_files(folder: str, swarm: LocalSwarm) -> set[str]:
-    names = {
-        "certificates/swarm-node.crt",
-        "certificates/swarm-node.key",
-        "certificates/swarm-root-ca.crt",
-        "docker-state.json",
-        "state.json",
-        "worker/tasks.db",
-    }
-    if swarm.role == "manager":
-        names.add("raft/wal-v3-encrypted/0000000000000000-0000000000000000.wal")
-    return {f"{folder}/{name}" for name in names}
+def folders(host: Host) -> dict[str, int]:
+    """All folders that are there by themselves, with their modes."""
+    found = {**FOLDERS, **host.folders}
+    for place, swarm in _places(host).items():
+        found |= {f"{place}/{name}".rstrip("/"): mode for name, mode in disk.folders(swarm).items()}
+    return found
 
 
 def kind(host: Host, path: str) -> str:
-    """What is at a path of a host: `socket`, `file`, `folder`, or nothing."""
+    """What is at a path of a host: `socket`, `link`, `file`, `folder`, or nothing."""
     bare = path.rstrip("/") or "/"
     if bare in SOCKETS:
         return "socket" if host.docker or host.socket else ""
+    if bare in host.links:
+        return "link"
     known = listing(host)
     if bare in known:
         return "file"
-    if bare in FOLDERS or bare in host.folders or any(name.startswith(bare + "/") for name in known):
+    if bare in folders(host) or any(name.startswith(bare + "/") for name in known):
         return "folder"
     return ""
 
 
-def remove(host: Host, path: str) -> bool:
-    """Remove what is at a path and below it; a running engine keeps its Swarm's folder busy."""
-    bare = path.rstrip("/")
-    if bare == SWARM or SWARM.startswith(bare + "/"):
-        if host.docker:
-            return False
-        host.swarm = None
-    host.aside.pop(bare, None)
-    for name in [name for name in host.files if name == bare or name.startswith(bare + "/")]:
-        del host.files[name]
-    host.folders = {name for name in host.folders if name != bare and not name.startswith(bare + "/")}
-    return True
+def mode(host: Host, path: str) -> int:
+    """The permissions of a file or a folder."""
+    bare = path.rstrip("/") or "/"
+    if kind(host, bare) == "folder":
+        return folders(host).get(bare, 0o755)
+    found = stat(host, bare)
+    return 0o644 if found is None else found.mode
 
 
-def move(host: Host, source: str, target: str) -> bool:
-    """Move a file or a folder; a running engine keeps its Swarm's folder busy."""
-    if SWARM in (source, target) and host.docker:
-        return False
-    if source == SWARM and host.swarm is not None:
-        host.aside[target], host.swarm = host.swarm, None
-    elif source in host.aside:
-        swarm = host.aside.pop(source)
-        if target == SWARM:
-            host.swarm = swarm
-        else:
-            host.aside[target] = swarm
-    for name in [name for name in host.files if name == source or name.startswith(source + "/")]:
-        host.files[target + name[len(source) :]] = host.files.pop(name)
-    host.folders = {
-        target + name[len(source) :] if name == source or name.startswith(source + "/") else name
-        for name in host.folders
-    }
-    return True
+def stat(host: Host, path: str) -> File | None:
+    """A file as `stat` shows it; what a Swarm's log holds is not made for that."""
+    place = _within(host, path)
+    if place is None or path in host.files:
+        return content(host, path)
+    swarm, name, running = place
+    if name not in disk.names(swarm, running=running):
+        return None
+    if name.startswith("raft/wal"):
+        return File(b"", size=disk.length(swarm, name, running=running), mode=0o600)
+    return disk.content(swarm, name, running=running)
 
 
-def read(host: Host, path: str, now: float = 0.0) -> str | None:
-    """The text of a file; None if there is none, or if it is not text.
+def content(host: Host, path: str, now: float = 0.0) -> File | None:
+    """A file; None if there is none, or if it is none that could be read.
 
     Args:
         now: the time, for files that tell it.
     """
     if path in host.files:
         return host.files[path]
+    place = _within(host, path)
+    if place is not None:
+        swarm, name, running = place
+        return disk.content(swarm, name, running=running)
+    text = _system(host, path, now)
+    return None if text is None else File(text.encode())
+
+
+def read(host: Host, path: str, now: float = 0.0) -> str | None:
+    """A file as text, from which its bytes can be had again with `surrogateescape`; None if there is none."""
+    found = content(host, path, now)
+    return None if found is None else found.whole().decode("utf-8", "surrogateescape")
+
+
+def _system(host: Host, path: str, now: float) -> str | None:
     if path == "/proc/net/unix":
         sockets = ["/run/systemd/private", *(["/run/docker.sock"] if host.docker or host.socket else [])]
         lines = (f"0000000000000000: 00000002 00000000 00010000 0001 01 {n} {s}" for n, s in enumerate(sockets, 17001))
@@ -112,44 +136,112 @@ def read(host: Host, path: str, now: float = 0.0) -> str | None:
         return _OS_RELEASE
     if path == "/etc/machine-id":
         return host.engine_id.replace(":", "").lower()[:32] + "\n"
-    for folder, aside in host.aside.items():
-        if path.startswith(folder + "/"):
-            return _swarm_file(aside, SWARM + path[len(folder) :])
-    return None if host.swarm is None else _swarm_file(host.swarm, path)
-
-
-def certificate(swarm: LocalSwarm) -> Certificate:
-    """The certificate of a node, made when somebody looks at it first."""
-    if swarm.certificate is None:
-        swarm.certificate = swarm.cluster.authority.issue(
-            swarm.node_id, swarm.role, swarm.cluster.id, swarm.cert_begin, swarm.cert_end
-        )
-    return swarm.certificate
-
-
-def _swarm_file(swarm: LocalSwarm, path: str) -> str | None:
-    if path == f"{CERTIFICATES}/swarm-root-ca.crt":
-        return swarm.cluster.authority.pem
-    if path in (f"{CERTIFICATES}/swarm-node.crt", f"{CERTIFICATES}/swarm-node.key"):
-        own = certificate(swarm)
-        return own.pem if path.endswith("crt") else own.key
-    if path == f"{SWARM}/state.json":
-        remotes = [{"node_id": node, "addr": address} for node, address in swarm.remotes.items()]
-        return msgspec.json.encode(remotes).decode()
-    if path == f"{SWARM}/docker-state.json":
-        state = {
-            "LocalAddr": swarm.address,
-            "RemoteAddr": "",
-            "ListenAddr": swarm.listen,
-            "AdvertiseAddr": f"{swarm.address}:2377",
-            "DataPathAddr": "",
-            "DefaultAddressPool": None,
-            "SubnetSize": 0,
-            "DataPathPort": 0,
-            "JoinInProgress": False,
-        }
-        return msgspec.json.encode(state).decode()
     return None
+
+
+def busy(host: Host, path: str) -> bool:
+    """Does a running engine hold what is at this path, or below it?"""
+    bare = path.rstrip("/")
+    return host.docker and (bare == SWARM or SWARM.startswith(bare + "/") or bare.startswith(SWARM + "/"))
+
+
+def _unfold(host: Host, path: str) -> None:
+    """Somebody changes a Swarm's folder: from now on its files are what counts."""
+    for place, swarm in list(_places(host).items()):
+        if path == place or not path.startswith(f"{place}/"):
+            continue
+        for name in disk.names(swarm, running=False):
+            found = disk.content(swarm, name, running=False)
+            if found is not None:
+                host.files[f"{place}/{name}"] = replace(found)
+        host.folders |= {f"{place}/{name}".rstrip("/"): bits for name, bits in disk.folders(swarm).items()}
+        if place == SWARM:
+            host.swarm = None
+        else:
+            del host.aside[place]
+
+
+def write(host: Host, path: str, data: bytes, *, now: float, mode: int = 0o644, append: bool = False) -> None:
+    """Write a file.
+
+    Raises:
+        NoSpaceError: the disk is full; what still found room was written.
+    """
+    _unfold(host, path)
+    old = host.files.get(path)
+    before = b"" if old is None or not append else old.whole()
+    whole = before + data
+    if host.room is not None:
+        grown = _blocks(len(whole)) - (0 if old is None else _blocks(len(old.data)))
+        if grown * BLOCK > host.room:
+            fits = (_blocks(0 if old is None else len(old.data)) + host.room // BLOCK) * BLOCK
+            written = max(0, fits - len(before))
+            whole = whole[: max(len(before), fits)]
+            _put(host, path, whole, now, old.mode if old is not None else mode)
+            host.room %= BLOCK
+            raise NoSpaceError(written)
+        host.room -= grown * BLOCK
+    _put(host, path, whole, now, old.mode if old is not None else mode)
+
+
+def _put(host: Host, path: str, data: bytes, now: float, mode: int) -> None:
+    host.files[path] = File(data, mode=mode, mtime=now)
+
+
+def put(host: Host, path: str, file: File) -> None:
+    """Put a whole file in a place, as it is."""
+    _unfold(host, path)
+    host.files[path] = file
+
+
+def _blocks(length: int) -> int:
+    return -(-length // BLOCK)
+
+
+def remove(host: Host, path: str) -> bool:
+    """Remove what is at a path and below it; a running engine keeps its Swarm's folder busy."""
+    bare = path.rstrip("/")
+    if busy(host, bare):
+        return False
+    _unfold(host, bare)
+    if bare == SWARM or SWARM.startswith(bare + "/"):
+        host.swarm, host.swarm_error = None, ""
+    for place in [name for name in host.aside if name == bare or name.startswith(bare + "/")]:
+        del host.aside[place]
+    gone = [name for name in host.files if name == bare or name.startswith(bare + "/")]
+    for name in gone:
+        if host.room is not None:
+            host.room += _blocks(len(host.files[name].data)) * BLOCK
+        del host.files[name]
+    for table in (host.folders, host.links):
+        for name in [name for name in table if name == bare or name.startswith(bare + "/")]:
+            del table[name]
+    return True
+
+
+def move(host: Host, source: str, target: str) -> bool:
+    """Move a file or a folder; a running engine keeps its Swarm's folder busy."""
+    if busy(host, source) or busy(host, target):
+        return False
+    _unfold(host, source)
+    _unfold(host, target)
+    places = _places(host)
+    if source in places:
+        swarm = places[source]
+        if source == SWARM:
+            host.swarm = None
+        else:
+            del host.aside[source]
+        if target == SWARM:
+            host.swarm = swarm
+        else:
+            host.aside[target] = swarm
+    for table in (host.files, host.folders, host.links):
+        moved = {name: table[name] for name in table if name == source or name.startswith(source + "/")}
+        for name, value in moved.items():
+            del table[name]
+            table[target + name[len(source) :]] = value  # type: ignore[assignment]
+    return True
 
 
 def certificate_lines(pem: str) -> list[tuple[str, str]]:

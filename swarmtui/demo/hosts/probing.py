@@ -99,7 +99,7 @@ async def knock(world: World, host: Host, line: str) -> Output | None:
     return Output(out="".join(f"tcp {address} {port} {micros + 7 * at}\n" for at, (address, port) in enumerate(opened)))
 
 
-@command("perl", "timeout", "bash")
+@command("perl", "bash")
 async def unknown(context: Context) -> Output:
     return Output(err="sh: 1: this program is not simulated beyond a listener for ports\n", code=126)
 

@@ -18,7 +18,8 @@ from swarmtui.demo.world.world import World
 
 LOOPBACK = "127.0.0.1"
 SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
-_MAX_INPUT = 4 * 1024 * 1024
+_MAX_INPUT = 256 * 1024 * 1024
+_PIECE = 256 * 1024
 
 
 class _Server(asyncssh.SSHServer):
@@ -161,7 +162,10 @@ class HostServer:
             return
         stdin = b"" if not self.shell.wants_input(process.command) else await _read_all(process.stdin)
         result = await self.shell.run(process.command, stdin)
-        process.stdout.write(result.out.encode("utf-8", "surrogateescape"))
+        out = result.out.encode("utf-8", "surrogateescape")
+        for begin in range(0, len(out), _PIECE):
+            process.stdout.write(out[begin : begin + _PIECE])
+            await process.stdout.drain()
         process.stderr.write(result.err.encode("utf-8", "surrogateescape"))
         process.exit(result.code)
 

@@ -12,8 +12,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from swarmtui.demo.hosts import files
 from swarmtui.demo.sshlib import asyncssh
+from swarmtui.demo.world import disk
 from swarmtui.demo.world.host import Host, LocalSwarm
 from swarmtui.demo.world.pki import Certificate
 from swarmtui.demo.world.world import World
@@ -63,7 +63,7 @@ class SwarmPort:
         return handle
 
     def _context(self, swarm: LocalSwarm) -> ssl.SSLContext:
-        certificate = files.certificate(swarm)
+        certificate = disk.certificate(swarm)
         known = self._contexts.get(swarm.node_id)
         if known is not None and known[0] is certificate:
             return known[1]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+from swarmtui.demo.hosts import jobs
 from swarmtui.demo.hosts.commands import Context, command
 from swarmtui.demo.hosts.shell import Output
+from swarmtui.demo.world import faults
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import DOCKER_START, DOCKER_STOP
 
+VERSION = "systemd 252 (252.39-1~deb12u1)\n+PAM +AUDIT +SELINUX +APPARMOR +IMA +SMACK +SECCOMP +GCRYPT\n"
 USERSPACE = 2.0
 """Seconds from the start of the kernel to that of systemd."""
 
@@ -29,6 +33,10 @@ async def service(context: Context) -> Output:
 @command("systemctl")
 async def systemctl(context: Context) -> Output:
     words = [word for word in context.args if not word.startswith("-")]
+    if context.args == ["--version"]:
+        return Output(out=VERSION)
+    if words[:1] == ["kill"]:
+        return _kill(context, words[1:])
     if words == ["reboot"]:
         return await reboot(context)
     if words[:1] == ["is-system-running"]:
@@ -40,15 +48,17 @@ async def systemctl(context: Context) -> Output:
     return await _unit(context, words[0], words[1:])
 
 
-def _units(host: Host) -> dict[str, bool]:
-    """The units of a host: does each of them run?"""
-    always = dict.fromkeys(("ssh", "sshd", "cron", "containerd"), True)
-    return {"docker": host.docker, "docker.socket": host.socket, **always}
+def _states(host: Host) -> dict[str, str]:
+    """The units of a host, with their states as `is-active` shows them."""
+    docker = "active" if host.docker else "failed" if host.docker_failed else "inactive"
+    always = dict.fromkeys(("ssh", "sshd", "cron", "containerd"), "active")
+    transient = {name: unit.state for name, unit in host.processes.items() if isinstance(unit, jobs.Unit)}
+    return {"docker": docker, "docker.socket": "active" if host.socket else "inactive", **always, **transient}
 
 
 def _show(context: Context, names: list[str]) -> Output:
     """`systemctl show`: it knows units that do not exist as well."""
-    active = _units(context.host)
+    states = _states(context.host)
     options = [word for word in context.args if word.startswith("-")]
     wanted = [name for word in options if word.startswith("--property=") for name in word.split("=", 1)[1].split(",")]
     if any(not word.startswith("--property=") and word != "--value" for word in options):
@@ -62,14 +72,16 @@ def _show(context: Context, names: list[str]) -> Output:
     started = context.host.docker_since - context.host.boot
     for name in names:
         unit = name.removesuffix(".service")
-        found, runs = unit in active, active.get(unit, False)
+        found, state = unit in states, states.get(unit, "inactive")
         working = "listening" if unit.endswith(".socket") else "running"
+        transient = jobs.unit_of(context.host, unit)
         properties = {
             "Id": unit if "." in unit else f"{unit}.service",
             "LoadState": "loaded" if found else "not-found",
-            "ActiveState": "active" if runs else "inactive",
-            "SubState": working if runs else "dead",
-            "UnitFileState": "enabled" if found else "",
+            "ActiveState": state,
+            "SubState": {"active": working, "deactivating": "stop-post", "failed": "failed"}.get(state, "dead"),
+            "MainPID": str(transient.pid if transient is not None else 612 if unit == "docker" and found else 0),
+            "UnitFileState": "transient" if transient is not None else "enabled" if found else "",
             "ActiveEnterTimestampMonotonic": str(int(max(started, USERSPACE) * 1e6)) if unit == "docker" else "0",
         }
         shown = {key: value for key, value in properties.items() if not wanted or key in wanted}
@@ -92,44 +104,93 @@ async def journalctl(context: Context) -> Output:
     return Output(out="".join(f"{line}\n" for line in lines))
 
 
+def _kill(context: Context, names: list[str]) -> Output:
+    """`systemctl kill [-s SIGNAL] UNIT`, of transient units only."""
+    signal = next((word.partition("=")[2] for word in context.args if word.startswith("--signal=")), "TERM")
+    if "-s" in context.args and len(names) == 2:
+        signal, names = names[0], names[1:]
+    unit = jobs.unit_of(context.host, names[0]) if len(names) == 1 else None
+    if unit is None or not jobs.signal_name(signal):
+        return Output(err=f"Failed to kill unit {' '.join(names)}: Unit not loaded.\n", code=1)
+    unit.signal(jobs.signal_name(signal))
+    return Output()
+
+
 async def _unit(context: Context, verb: str, names: list[str]) -> Output:
-    host, world = context.host, context.world
-    units = {name.removesuffix(".service") for name in names}
-    active = _units(host)
-    for unit in sorted(units - set(active)):
-        return Output(err=f"Failed to {verb} {unit}.service: Unit {unit}.service not found.\n", code=5)
+    host = context.host
+    bare = [name.removesuffix(".service") for name in names]
+    states = _states(host)
     if verb in ("is-active", "status"):
-        ordered = [name.removesuffix(".service") for name in names]
-        states = ["active" if active[unit] else "inactive" for unit in ordered]
+        found = [states.get(unit, "inactive") for unit in bare]
         quiet = "-q" in context.args or "--quiet" in context.args
-        text = "" if quiet else "".join(f"{state}\n" for state in states)
-        return Output(out=text, code=0 if all(s == "active" for s in states) else 3)
+        text = "" if quiet else "".join(f"{state}\n" for state in found)
+        return Output(out=text, code=0 if "active" in found else 3)
+    for unit in sorted(set(bare) - set(states)):
+        return Output(err=f"Failed to {verb} {unit}.service: Unit {unit}.service not found.\n", code=5)
     if verb == "is-enabled":
-        return Output(out="enabled\n" * len(units))
+        return Output(out="enabled\n" * len(bare))
     if verb == "stop":
-        text = ""
-        if "docker" in units:
-            await world.kernel.sleep(DOCKER_STOP)
-            socket_too = "docker.socket" in units
-            world.stop_docker(host, socket=socket_too)
-            if host.socket and not socket_too:
-                text = "Warning: Stopping docker.service, but it can still be activated by:\n  docker.socket\n"
-        elif "docker.socket" in units:
-            host.socket = False
-            world.on_host_change(host)
-        return Output(err=text)
+        for unit in bare:
+            if (transient := jobs.unit_of(host, unit)) is not None:
+                await jobs.stop(transient)
+        return await _stop(context, set(bare))
     if verb in ("start", "restart", "reload-or-restart"):
-        if "docker" in units:
-            if verb != "start":
-                await world.kernel.sleep(DOCKER_STOP)
-                world.stop_docker(host, socket=False)
-            await world.kernel.sleep(DOCKER_START)
-            world.start_docker(host)
-            await world.until_answers(host)
-        elif "docker.socket" in units:
-            host.socket = True
-            world.on_host_change(host)
+        return await _start(context, set(bare), again=verb != "start")
+    if verb == "reset-failed":
+        host.docker_failed = False
         return Output()
-    if verb in ("enable", "disable", "daemon-reload", "reset-failed"):
+    if verb in ("enable", "disable", "daemon-reload"):
         return Output()
     return Output(err=f"Unknown command verb {verb}.\n", code=1)
+
+
+async def _settled(context: Context, delay: float, action: Callable[[], None]) -> None:
+    """What systemd does goes on also when nobody waits for it any more."""
+    context.world.kernel.after(delay, action)
+    await context.world.kernel.sleep(delay)
+
+
+async def _stop(context: Context, units: set[str]) -> Output:
+    host, world = context.host, context.world
+    text = ""
+    if "docker" in units and (host.docker or "docker.socket" in units):
+        socket_too = "docker.socket" in units
+        if socket_too:
+            host.socket = False
+            world.on_host_change(host)
+        while faults.DOCKER_WILL_NOT_STOP in host.faults:
+            await world.kernel.sleep(1.0)
+        boot = host.boot
+        await _settled(
+            context,
+            DOCKER_STOP,
+            lambda: world.stop_docker(host, socket=socket_too) if host.powered and host.boot == boot else None,
+        )
+        if host.socket and not socket_too:
+            text = "Warning: Stopping docker.service, but it can still be activated by:\n  docker.socket\n"
+    elif "docker.socket" in units:
+        host.socket = False
+        world.on_host_change(host)
+    return Output(err=text)
+
+
+async def _start(context: Context, units: set[str], *, again: bool) -> Output:
+    host, world = context.host, context.world
+    if "docker" in units:
+        if again:
+            await world.kernel.sleep(DOCKER_STOP)
+            world.stop_docker(host, socket=False)
+        if faults.DOCKER_WILL_NOT_START in host.faults and not host.docker:
+            await world.kernel.sleep(DOCKER_START)
+            host.docker_failed = True
+            return Output(
+                err="Job for docker.service failed because the control process exited with error code.\n"
+                'See "systemctl status docker.service" and "journalctl -xeu docker.service" for details.\n',
+                code=1,
+            )
+        await _settled(context, DOCKER_START, lambda: world.start_docker(host))
+        await world.until_answers(host)
+    elif "docker.socket" in units:
+        host.socket = True
+        world.on_host_change(host)
+    return Output()

@@ -5,8 +5,10 @@ After a forced new cluster two of these may live side by side, as two real ones 
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from swarmtui.demo.world.ids import Ids, stamp
 from swarmtui.demo.world.kernel import Kernel
@@ -107,6 +109,26 @@ class Cluster:
         self.index += 1
         self.version = self.index
         self.updated = self.kernel.now()
+
+    def twin(self) -> Cluster:
+        """The same Swarm once more: same ids, same CA, but what changes in one no longer changes in the other."""
+        twin = copy.copy(self)
+        twin.spec, twin.blocked = copy.deepcopy(self.spec), set(self.blocked)
+        twin.publish = lambda message: None
+        # Of an object only what is changed in place is copied; the rest is replaced when it changes.
+        twin.nodes = {key: replace(node, labels=dict(node.labels)) for key, node in self.nodes.items()}
+        twin.services = {key: replace(item, ended=set(item.ended)) for key, item in self.services.items()}
+        twin.tasks = {key: replace(task) for key, task in self.tasks.items()}
+        twin.networks = {key: replace(network) for key, network in self.networks.items()}
+        twin.secrets = {key: replace(blob) for key, blob in self.secrets.items()}
+        twin.configs = {key: replace(blob) for key, blob in self.configs.items()}
+        twin.tasks_of_service = defaultdict(dict)
+        twin.tasks_of_node = defaultdict(dict)
+        for task in twin.tasks.values():
+            twin.tasks_of_service[task.service_id][task.id] = task
+            if task.node_id:
+                twin.tasks_of_node[task.node_id][task.id] = task
+        return twin
 
     def delete(self, *objects: StoreObject) -> None:
         """Remove objects in one transaction."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from swarmtui.demo.world.events import EventLog
 from swarmtui.demo.world.objects import Json
@@ -12,6 +12,38 @@ from swarmtui.demo.world.pki import Certificate
 if TYPE_CHECKING:
     from swarmtui.demo.world.cluster import Cluster
     from swarmtui.demo.world.raft import Raft
+    from swarmtui.demo.world.saved import Log
+
+
+@dataclass(slots=True)
+class File:
+    """A file on a host.
+
+    Attributes:
+        size: its length in bytes where that is more than there are data: the rest is a hole, which reads as zeros.
+        mtime: when it was written last, in seconds since the epoch.
+    """
+
+    data: bytes
+    size: int = 0
+    mode: int = 0o644
+    mtime: float = 0.0
+
+    @property
+    def length(self) -> int:
+        """Its length in bytes, holes included."""
+        return max(self.size, len(self.data))
+
+    def whole(self) -> bytes:
+        """Its content with the zeros of the hole."""
+        return self.data + bytes(self.length - len(self.data))
+
+
+class Process(Protocol):
+    """What runs detached on a host."""
+
+    def lose_power(self) -> None:
+        """The host went off: nothing of it runs any more."""
 
 
 @dataclass(slots=True)
@@ -51,6 +83,7 @@ class LocalSwarm:
     Attributes:
         role: the role in its certificate.
         key: the key its files are encrypted with; empty when they are not.
+        key_version: the version of the cluster when it got that key, or when it joined as a manager.
         locked: started, and waiting for the key.
         seen_leader: since Docker started here, has it been part of a working Swarm?
         error: why the swarm component does not run, when it does not.
@@ -58,6 +91,8 @@ class LocalSwarm:
         cert_begin, cert_end: the validity of its certificate, in seconds since the epoch.
         certificate: the certificate itself, made when somebody looks.
         rejected: it was removed from the Swarm, and learned so when Docker started.
+        log: what its raft log held when Docker stopped here; None while it follows.
+        rendered: files that were made already, with what they were made from.
         superseded: another manager forced a new cluster that still lists this one; it is about to follow.
         stuck: its certificate is not renewed by itself, until Docker is restarted.
     """
@@ -69,6 +104,7 @@ class LocalSwarm:
     address: str
     listen: str = "0.0.0.0:2377"
     key: str = ""
+    key_version: int = 0
     locked: bool = False
     seen_leader: bool = True
     error: str = ""
@@ -79,6 +115,8 @@ class LocalSwarm:
     stuck: bool = False
     rejected: bool = False
     superseded: bool = False
+    log: Log | None = None
+    rendered: dict[str, tuple[object, File]] = field(default_factory=dict, repr=False)
 
     def renew(self, now: float) -> None:
         """Get a new certificate for the present role, valid for as long as the Swarm's Spec says."""
@@ -98,8 +136,14 @@ class Host:
         clock_offset: by how much its clock is wrong, in seconds.
         forwarding: does its sshd forward sockets?
         aliases: further addresses of its network card.
-        files: files beside the engine's own, by path; `folders` are empty ones.
+        files: files beside the engine's own, by path; `folders` are those that were made, with their modes; `links`
+            are symbolic links, with what they point to.
         aside: Swarm folders that were moved away, by their present path.
+        room: bytes that are left on its disk; None for plenty.
+        faults: what goes wrong on it from now on, of world/faults.py.
+        docker_failed: Docker could not be started.
+        swarm_error: why no Swarm could be made of what was found on its disk.
+        processes: what runs detached, by its unit.
         blocked: ports that its firewall drops, as "udp 7946".
         leased: is its address one of DHCP?
         named: do the others know its name?
@@ -121,8 +165,14 @@ class Host:
     images: dict[str, Json] = field(default_factory=dict)
     volumes: dict[str, Json] = field(default_factory=dict)
     networks: list[Json] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    folders: set[str] = field(default_factory=set)
+    files: dict[str, File] = field(default_factory=dict)
+    folders: dict[str, int] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    room: int | None = None
+    faults: set[str] = field(default_factory=set)
+    docker_failed: bool = False
+    swarm_error: str = ""
+    processes: dict[str, Process] = field(default_factory=dict)
     aside: dict[str, LocalSwarm] = field(default_factory=dict)
     aliases: list[str] = field(default_factory=list)
     forwarding: bool = True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import re
-from collections import defaultdict
 
-from swarmtui.demo.world import errors
+from swarmtui.demo.world import errors, startup
 from swarmtui.demo.world.cluster import Cluster
+from swarmtui.demo.world.disk import current_log
 from swarmtui.demo.world.host import Host, LocalSwarm
 from swarmtui.demo.world.objects import Json, Node
 from swarmtui.demo.world.raft import Member, Raft
@@ -38,6 +37,7 @@ def init(world: World, host: Host, request: Json) -> str:
     if host.swarm is not None:
         raise errors.ApiError(503, errors.IN_SWARM)
     _check_listen(request)
+    startup.clear(host)
     cluster = world.found()
     spec = request.get("Spec") or {}
     lock = request.get("AutoLockManagers") or (spec.get("EncryptionConfig") or {}).get("AutoLockManagers")
@@ -86,6 +86,8 @@ def add_node(world: World, cluster: Cluster, host: Host, role: str, request: Jso
         listen=str(request.get("ListenAddr") or "0.0.0.0:2377"),
         key=cluster.unlock_key if role == "manager" else "",
     )
+    if role == "manager" and (control.raft.members or cluster.unlock_key):
+        host.swarm.key_version = cluster.version
     host.swarm.renew(world.kernel.now())
     world.bind(cluster, node.id, host)
     cluster.commit(node)
@@ -139,6 +141,7 @@ async def join(world: World, host: Host, request: Json) -> None:
         raise errors.rpc("InvalidArgument", "A valid join token is necessary to join this cluster")
     await remote.swarm.raft.ready(remote, write=True)
     await world.kernel.sleep(JOIN_TIME)
+    startup.clear(host)
     add_node(world, cluster, host, roles[token], request)
     world.update_remotes(cluster)
 
@@ -233,7 +236,8 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
     Raises:
         ApiError: it is no manager, or locked; with autolock on, its swarm component stays stopped.
     """
-    swarm = host.swarm
+    from_disk = host.swarm is None
+    swarm = host.swarm or startup.force(world, host)
     if swarm is None:
         return init(world, host, request)
     if swarm.locked:
@@ -251,8 +255,11 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
     _note_force(world, host, swarm)
     await world.kernel.sleep(FORCE_TIME)
     old, node_id = swarm.cluster, swarm.node_id
-    cluster = _copy(old)
+    # What was just put there was never part of the Swarm that may still live: it has not caught up with it.
+    log = swarm.log if from_disk and swarm.log is not None else current_log(swarm, running=True)
+    cluster = log.cluster.twin()
     raft = Raft(world, cluster)
+    raft.terms = list(log.terms)
     control = world.adopt(cluster, raft)
     node = cluster.nodes[node_id]
     for other in cluster.nodes.values():
@@ -272,6 +279,7 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
         address=swarm.address,
         listen=swarm.listen,
         key=cluster.unlock_key,
+        key_version=swarm.key_version if cluster.unlock_key == swarm.key else cluster.version,
         cert_begin=swarm.cert_begin,
         cert_end=swarm.cert_end,
     )
@@ -301,20 +309,6 @@ def _note_force(world: World, host: Host, swarm: LocalSwarm) -> None:
     elif startable:
         text += f" although {' and '.join(sorted(startable))} could be started"
     world.journal.note("swarm.force", text + ".", risky=bool(alive or startable))
-
-
-def _copy(cluster: Cluster) -> Cluster:
-    """The same Swarm once more: same ids, same CA, but no longer one with the old."""
-    twin = copy.copy(cluster)
-    for field in ("spec", "nodes", "services", "tasks", "networks", "secrets", "configs", "blocked"):
-        setattr(twin, field, copy.deepcopy(getattr(cluster, field)))
-    twin.tasks_of_service = defaultdict(dict)
-    twin.tasks_of_node = defaultdict(dict)
-    for task in twin.tasks.values():
-        twin.tasks_of_service[task.service_id][task.id] = task
-        if task.node_id:
-            twin.tasks_of_node[task.node_id][task.id] = task
-    return twin
 
 
 def _capture_workers(world: World, old: Cluster, new: Cluster, host: Host) -> None:

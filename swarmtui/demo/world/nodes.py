@@ -158,7 +158,7 @@ class Nodes:
                 return
             host.swarm.role = "manager"
             host.swarm.renew(self.world.kernel.now())
-            host.swarm.key = self.cluster.unlock_key
+            host.swarm.key, host.swarm.key_version = self.cluster.unlock_key, self.cluster.version
             host.swarm.seen_leader = True
             self.cluster.change_node(node, role="manager")
             self.raft.add(Member(node_id, host.name, f"{host.swarm.address}:2377"))
@@ -170,7 +170,7 @@ class Nodes:
             if host is not None and host.swarm is not None:
                 host.swarm.role = "worker"
                 host.swarm.renew(self.world.kernel.now())
-                host.swarm.key = ""
+                host.swarm.key, host.swarm.key_version = "", 0
                 host.swarm.locked = False
         self.world.update_remotes(self.cluster)
         self.world.kernel.after(RENEWAL, lambda: self._renewed(node_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -48,6 +49,12 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         self.pem = self._cert.public_bytes(serialization.Encoding.PEM).decode()
+        self.key_pem = self._key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        ).decode()
+        self.digest = "sha256:" + hashlib.sha256(self._cert.public_bytes(serialization.Encoding.PEM)).hexdigest()
         self.subject = base64.b64encode(self._name.public_bytes()).decode()
         self.public_key = base64.b64encode(
             self._key.public_key().public_bytes(

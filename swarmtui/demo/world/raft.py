@@ -41,7 +41,11 @@ class Member:
 
 
 class Raft:
-    """The voters of a cluster. `on_leader` is called after every election."""
+    """The voters of a cluster. `on_leader` is called after every election.
+
+    Attributes:
+        terms: for each election, its term and the first index that belongs to it.
+    """
 
     def __init__(self, world: World, cluster: Cluster) -> None:
         self.world = world
@@ -50,6 +54,7 @@ class Raft:
         self.leader: str | None = None
         self.leaderless_since = world.kernel.now()
         self.losing = False
+        self.terms: list[tuple[int, int]] = []
         self.on_leader: Callable[[], None] = lambda: None
         self._election: Timer | None = None
         self._step_down: Timer | None = None
@@ -178,6 +183,17 @@ class Raft:
             self._changed.set()
             self._changed = None
 
+    def follows(self, node_id: str) -> bool:
+        """Has this member everything that was agreed on?"""
+        member = self.members.get(node_id)
+        if member is None or not self.alive(member):
+            return False
+        return self.leads_for(self.world.hosts[member.host])
+
+    def _new_term(self) -> None:
+        term = self.terms[-1][0] + 1 if self.terms else 2
+        self.terms.append((term, self.cluster.index + 1 if self.terms else 1))
+
     def _candidates(self) -> list[Member]:
         for member in self.members.values():
             if self.alive(member):
@@ -192,6 +208,7 @@ class Raft:
         if self.leader is not None or not candidates:
             return
         self.leader = self.world.ids.random.choice(candidates).node_id
+        self._new_term()
         for member in candidates:
             swarm = self.world.hosts[member.host].swarm
             if swarm is not None:
@@ -204,6 +221,7 @@ class Raft:
         """Make this member the leader at once: how worlds begin."""
         self._cancel_election()
         self.leader = node_id
+        self._new_term()
         self._show(self.side_of(self.members[node_id].host))
         self._wake()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from swarmtui.demo.world import faults, startup
 from swarmtui.demo.world.agent import Agent
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.control import Control
+from swarmtui.demo.world.disk import Archive, freeze
 from swarmtui.demo.world.host import Host, LocalSwarm
 from swarmtui.demo.world.ids import Ids
 from swarmtui.demo.world.journal import Journal
@@ -52,7 +54,7 @@ class World:
 
     Attributes:
         listeners: what operators let listen on ports for a while.
-        archived: memberships that were packed into archives, by the digest of the node's key.
+        archived: what was read from the hosts' disks, so that it can be put back.
     """
 
     def __init__(self, seed: int = 1, speed: float = 1.0, start: float | None = None) -> None:
@@ -67,7 +69,7 @@ class World:
         self.ucp: Ucp | None = None
         self.dtr: Dtr | None = None
         self.secrets: dict[str, str] = {}
-        self.archived: dict[str, LocalSwarm] = {}
+        self.archived = Archive()
         self.listeners: list[Listener] = []
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
@@ -115,6 +117,7 @@ class World:
             host.socket = False
         if host.docker:
             self.journal.note("docker.stop", f"Docker was stopped on {host.name}.")
+            freeze(host)
             host.docker = False
             self.agents[host.name].stopped(graceful=True)
             self._engine_stopped(host)
@@ -126,8 +129,13 @@ class World:
         if host.docker or not host.powered:
             self.on_host_change(host)
             return
+        if faults.DOCKER_WILL_NOT_START in host.faults:
+            host.docker_failed = True
+            self.on_host_change(host)
+            return
         self.journal.note("docker.start", f"Docker was started on {host.name}.")
-        host.docker = True
+        host.docker, host.docker_failed = True, False
+        startup.at_start(self, host)
         host.docker_since = self.kernel.now()
         for container in host.containers.values():
             if container.restart:
@@ -182,7 +190,7 @@ class World:
             return
         old, control = swarm.raft, self.control(cluster)
         swarm.cluster, swarm.raft, swarm.superseded = cluster, control.raft, False
-        swarm.key = cluster.unlock_key
+        swarm.key, swarm.key_version = cluster.unlock_key, cluster.version
         self.bind(cluster, swarm.node_id, host)
         old.refresh()
         control.raft.add(Member(swarm.node_id, host.name, f"{swarm.address}:2377"))
@@ -205,8 +213,21 @@ class World:
             swarm.raft.refresh()
             self.control(swarm.cluster).nodes.check(swarm.node_id)
 
+    def docker_dies(self, host: Host) -> None:
+        """dockerd ends by itself, and its containers with it."""
+        freeze(host)
+        host.docker = False
+        self.agents[host.name].stopped(graceful=False)
+        self._engine_stopped(host)
+        self.on_host_change(host)
+
     def crash(self, host: Host) -> None:
         """The power goes."""
+        for process in list(host.processes.values()):
+            process.lose_power()
+        host.processes.clear()
+        if host.running:
+            freeze(host)
         host.powered = False
         host.docker = False
         self.agents[host.name].stopped(graceful=False)
@@ -219,6 +240,9 @@ class World:
             return
 
         def up() -> None:
+            for table in (host.files, host.folders, host.links):
+                for path in [path for path in table if path.startswith("/run/")]:
+                    del table[path]
             host.powered = True
             host.boot = self.kernel.now()
             self.start_docker(host)
@@ -312,8 +336,10 @@ class World:
         raft = self.control(cluster).raft
         for member in raft.members.values():
             host = self.hosts.get(member.host)
-            if host is not None and host.swarm is not None and raft.alive(member) and raft.leads_for(host):
-                host.swarm.key = cluster.unlock_key
+            if host is None or host.swarm is None or not raft.alive(member) or not raft.leads_for(host):
+                continue
+            if host.swarm.key != cluster.unlock_key:
+                host.swarm.key, host.swarm.key_version = cluster.unlock_key, cluster.version
 
     def networks_of(self, cluster: Cluster, service: Service, task: Task) -> list[Json]:
         """The networks a new task is attached to."""

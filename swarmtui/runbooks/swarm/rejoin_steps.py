@@ -124,7 +124,7 @@ class Reboot(OnHost):
         # The pause: until sshd is down it would still answer.
         return (
             self.there(self._line),
-            Shown(f"sleep 5; {wait_line(f'{again} true', self.seconds)}"),
+            Shown(f"sleep 5; {wait_line(f'{again} true', self.seconds)}", here=True),
         )
 
     async def before(self, session: Session) -> Facts:

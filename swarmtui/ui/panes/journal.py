@@ -150,4 +150,5 @@ VIEW = View(
     describe=_describe,
     reverse=True,
     none="Nothing was done yet.",
+    own=True,
 )

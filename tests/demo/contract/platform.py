@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from swarmtui.demo.hosts.commands import HostShell
 from swarmtui.demo.scenarios.base import Scenario, Size
 from swarmtui.demo.scenarios.builder import DAY, Builder
 from swarmtui.demo.serve import Demo
@@ -70,6 +71,7 @@ class Platform(Protocol):
     def restart_docker(self, host: str) -> None: ...
     def start_docker(self, host: str) -> None: ...
     def kill(self, host: str) -> None: ...
+    def run(self, host: str, line: str, stdin: str = "") -> tuple[str, int]: ...
 
 
 class Client:
@@ -194,6 +196,11 @@ class Real:
     def kill(self, host: str) -> None:
         self.lab[host].power_off()
 
+    def run(self, host: str, line: str, stdin: str = "") -> tuple[str, int]:
+        """Run a line as root; returns what it printed, and its exit status."""
+        done = self.lab[host].sh(line, check=False, data=stdin.encode())
+        return done.stdout, done.returncode
+
 
 def _plain(world: World, size: Size) -> None:
     """The same Swarm as the lab's: three managers, two workers, nothing on them."""
@@ -271,3 +278,9 @@ class Simulated:
 
     def kill(self, host: str) -> None:
         self.call(lambda world: world.crash(world.hosts[host]))
+
+    def run(self, host: str, line: str, stdin: str = "") -> tuple[str, int]:
+        """Run a line as root; returns what it printed, and its exit status."""
+        shell = HostShell(self.demo.world, self.demo.world.hosts[host])
+        done = asyncio.run_coroutine_threadsafe(shell.run(line, stdin.encode()), self.loop).result(60)
+        return done.out, done.code

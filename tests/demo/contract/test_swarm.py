@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from swarmtui.link import job_scripts
 from tests.demo.contract.platform import MANAGERS, Client, Platform
 
 LOCKED = (
@@ -116,6 +118,108 @@ def test_autolock(client: Client, platform: Platform) -> None:
     platform.restart_docker("mgr3")
     client.until("mgr3 answers without a key", lambda: client.ask("mgr3", "GET", "/nodes").status == 200)
     client.until("all is well", lambda: all_well(client))
+
+
+FOLDER = "/var/lib/swarmtui/jobs/20261121T201500Z-3fa2b1c0"
+UNIT = "swarmtui-job-20261121T201500Z-3fa2b1c0"
+COLD = {
+    "swarm/": "drwx------",
+    "swarm/certificates/": "drwxr-xr-x",
+    "swarm/certificates/swarm-node.crt": "-rw-r--r--",
+    "swarm/certificates/swarm-node.key": "-rw-------",
+    "swarm/certificates/swarm-root-ca.crt": "-rw-r--r--",
+    "swarm/docker-state.json": "-rw-------",
+    "swarm/raft/": "drwx------",
+    "swarm/raft/snap-v3-encrypted/": "drwx------",
+    "swarm/raft/wal-v3-encrypted/": "drwx------",
+    "swarm/raft/wal-v3-encrypted/0000000000000000-0000000000000000.wal": "-rw-------",
+    "swarm/state.json": "-rw-------",
+    "swarm/worker/": "drwxr-xr-x",
+    "swarm/worker/tasks.db": "-rw-r--r--",
+}
+WAL = "raft/wal-v3-encrypted/0000000000000000-0000000000000000.wal"
+SIZES = {WAL: "64000000", "worker/tasks.db": "32768"}
+
+
+def launch(platform: Platform, work: job_scripts.Archiving) -> None:
+    """Start a job on mgr3 as the product does."""
+    said, code = platform.run("mgr3", f"rm -rf {FOLDER} && mkdir -p -m 0700 /var/lib/swarmtui/jobs {FOLDER}")
+    assert (said, code) == ("", 0)
+    for name, text in (("job.sh", job_scripts.job(work)), ("after.sh", job_scripts.after(work))):
+        assert platform.run("mgr3", f"tee {FOLDER}/{name} > /dev/null", text) == ("", 0)
+    line = (
+        f"systemd-run --quiet --collect --unit={UNIT} --property=TimeoutStopSec=infinity "
+        f"'--property=ExecStopPost=/bin/sh {FOLDER}/after.sh' /bin/sh {FOLDER}/job.sh"
+    )
+    assert platform.run("mgr3", line) == ("", 0)
+
+
+def notes(platform: Platform) -> list[str]:
+    """What a job has noted so far, without times and sizes."""
+    said, _ = platform.run("mgr3", f"cat {FOLDER}/status 2>/dev/null")
+    return [line.split(" ")[2] for line in said.splitlines()]
+
+
+def is_over(client: Client, platform: Platform) -> list[str]:
+    """Wait until the unit is gone; returns the notes."""
+    client.until("the job is over", lambda: platform.run("mgr3", f"systemctl is-active {UNIT}")[0] == "inactive\n")
+    assert platform.run("mgr3", f"systemctl is-active {UNIT}")[1] in (3, 4)
+    return notes(platform)
+
+
+def test_a_job_stops_docker_archives_its_swarm_and_starts_it_again(client: Client, platform: Platform) -> None:
+    client.until("all is well", lambda: all_well(client))
+    launch(platform, job_scripts.Archiving(FOLDER, "/var/lib/docker", 900))
+    client.until("Docker is stopped", lambda: "stopped" in notes(platform), 60)
+    assert is_over(client, platform) == ["begin", "stopping", "stopped", "archiving", "archived", "started", "done"]
+    listed, code = platform.run("mgr3", f"tar -tvf {FOLDER}/archive.tar")
+    assert code == 0
+    lines = [line.split() for line in listed.splitlines()]
+    assert {words[-1]: words[0] for words in lines} == COLD
+    assert {words[1] for words in lines} == {"0/0"}
+    sizes = {words[-1].removeprefix("swarm/"): words[2] for words in lines}
+    assert {name: sizes[name] for name in SIZES} == SIZES
+    found, code = platform.run("mgr3", f"cat {FOLDER}/sum && sha256sum {FOLDER}/archive.tar")
+    assert code == 0
+    assert len({line.split()[0] for line in found.splitlines()}) == 1
+    assert platform.run("mgr3", f"stat -c '%a %U' {FOLDER} {FOLDER}/archive.tar {FOLDER}/status")[0] == (
+        "700 root\n600 root\n600 root\n"
+    )
+    client.until("it is back", lambda: all_well(client), 60)
+    assert platform.run("mgr3", f"rm -rf {FOLDER} && test -e {FOLDER}") == ("", 1)
+
+
+def test_a_killed_job_leaves_docker_running(client: Client, platform: Platform) -> None:
+    client.until("all is well", lambda: all_well(client))
+    launch(platform, job_scripts.Archiving(FOLDER, "/var/lib/docker", 900))
+    client.until("it has begun", lambda: notes(platform)[:1] == ["begin"], 60)
+    pid = platform.run("mgr3", f"systemctl show --property=MainPID --value {UNIT}")[0].strip()
+    platform.run("mgr3", f"kill -9 {pid}")
+    found = is_over(client, platform)
+    assert found[-1] in ("begin", "started", "done"), found
+    assert platform.run("mgr3", "systemctl is-active docker.socket docker.service") == ("active\nactive\n", 0)
+    client.until("it is back", lambda: all_well(client), 60)
+
+
+def test_what_a_host_says_while_docker_is_stopped(client: Client, platform: Platform) -> None:
+    client.until("all is well", lambda: all_well(client))
+    platform.stop_docker("mgr3")
+    with pytest.raises(OSError, match=r"refused|No such file"):
+        client.ask("mgr3", "GET", "/_ping")
+    folder = "/var/lib/docker/swarm"
+    assert platform.run("mgr3", "systemctl is-active docker.socket docker.service") == ("inactive\ninactive\n", 3)
+    assert platform.run("mgr3", f"test -e {folder}/raft/wal-v3-encrypted/0.tmp")[1] == 1
+    head, _ = platform.run("mgr3", f"head -n 2 {folder}/certificates/swarm-node.key")
+    # Without autolock too: the cluster's version when it joined, or when autolock was turned off.
+    assert re.fullmatch(r"-----BEGIN PRIVATE KEY-----\nkek-version: [1-9]\d*\n", head)
+    assert platform.run("mgr3", f"ls {folder}")[0].split() == sorted(
+        {name.split("/")[1] for name in COLD if name != "swarm/"}
+    )
+    sums = [platform.run("mgr3", f"sha256sum {folder}/certificates/swarm-node.key {folder}/{WAL}")[0] for _ in "ab"]
+    assert sums[0] == sums[1]
+    assert platform.run("mgr3", f"wc -c {folder}/{WAL}")[0].split()[0] == "64000000"
+    platform.start_docker("mgr3")
+    client.until("all is well", lambda: all_well(client), 60)
 
 
 def test_lost_quorum(client: Client, platform: Platform) -> None:

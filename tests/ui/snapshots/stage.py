@@ -15,15 +15,17 @@ from msgspec.structs import replace
 from textual.widgets import Input
 
 from swarmtui import session
+from swarmtui.backups import freshness
 from swarmtui.config import ClusterConfig
 from swarmtui.errors import EngineError
 from swarmtui.link.decode import decode_one
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.target import SshTarget, Target
-from swarmtui.model.swarm import Info
+from swarmtui.model.swarm import Info, Snapshot
 from swarmtui.opening import Opening
 from swarmtui.runbooks import journal
 from swarmtui.ui import habits
+from swarmtui.ui.layout import TablePane
 from swarmtui.vault import Secret, Vault, holding
 from swarmtui.vault.keeper import Keeper
 from tests import builders as b
@@ -148,6 +150,7 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(session, "Manager", Managers)
     monkeypatch.setattr(session, "shared", lambda: stage.vault)
     monkeypatch.setattr(holding, "LOOK_SECONDS", REST_SECONDS)
+    monkeypatch.setattr(freshness, "FIRST_SECONDS", REST_SECONDS)
     monkeypatch.setattr(session.Session, "host", no_host)
     monkeypatch.setattr(session.Session, "_read_certificates", certificates)
     monkeypatch.setattr(time, "time", lambda: NOW)
@@ -187,14 +190,16 @@ async def console(
         driver = Driver(app, pilot)
         if settled:
             await driver.here().live().sees("mgr1")
-            await driver.until("all of it", lambda: app.derived and app.derived.snapshot.tasks)
-            told = "8 alarms" if keeps_key else "9 alarms"
-            await driver.until(told, lambda: app.derived and app.derived.snapshot.unlock_key)
-            await driver.here().header(told)
+            await driver.until("all of it", lambda: app.derived and _whole(app.derived.snapshot))
+            await driver.until("the alarms", lambda: app.derived and f"! {app.derived.alarms} alarms" in driver.header)
         yield driver
         assert not driver.forgotten
         internal = [text for text in app.told if text.startswith("Internal error")]
         assert not internal, internal
+
+
+def _whole(snapshot: Snapshot) -> bool:
+    return bool(snapshot.tasks) and snapshot.unlock_key is not None and snapshot.backups is not None
 
 
 def journals(folder: Path) -> None:
@@ -220,8 +225,9 @@ async def drawn(driver: Driver) -> str:
                 return False
         if driver.app.screen is not main:
             return True
-        tables = [main.table(name) for name in main.on_screen]
-        return all(table is not None and table.dim == driver.app._stale() for table in tables)
+        panes = [main.pane(name) for name in main.on_screen]
+        stale = driver.app._stale()
+        return all(isinstance(p, TablePane) and p.table.dim == (stale and not p.view.own) for p in panes)
 
     before: object = None
     for _ in range(100):

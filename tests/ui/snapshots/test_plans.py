@@ -44,6 +44,10 @@ THREE = ("node.demote", "service.update", "stack.deploy")
 """These are looked at in all sizes: a safety rule, a long command, a difference."""
 NO_PLAN = {
     "volume.remove": "asks the host, and there is none",
+    "swarm.backup": "asks the managers' hosts, and there is none",
+    "swarm.backup-from": "asks the managers' hosts, and there is none",
+    "swarm.rehearse": "asks the host; see test_backups for its question",
+    **{action.called: "is no runbook: see test_backups" for action in ACTIONS if action.tends},
     "swarm.unlock": "asks every manager itself; see test_swarm",
     "swarm.unlock-all": "asks every manager itself; see test_swarm",
 }

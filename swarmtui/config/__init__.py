@@ -14,8 +14,26 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 import platformdirs
 
+from swarmtui.config.backups import BackupsConfig, wrong_in_backups
+from swarmtui.config.lines import wrong
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
+
+__all__ = [
+    "RESERVED",
+    "SECRET_KINDS",
+    "BackupsConfig",
+    "ClusterConfig",
+    "Config",
+    "Theme",
+    "UiConfig",
+    "backups_dir",
+    "default_path",
+    "load",
+    "state_dir",
+    "wrong_in",
+    "wrong_name",
+]
 
 RESERVED = frozenset(
     ["demo", "status", "doctor", "run", "recover", "backups", "clusters", "secrets", "journal", "help", "version"]
@@ -50,6 +68,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         known_hosts: a known_hosts file to use instead of ~/.ssh/known_hosts.
         secrets: kind of secret → where it is read from ("env:NAME", "credential:NAME"), or a table of what it is about
             → where. Never a secret itself.
+        backups: what its own table of backups says, as it stands there; see `Config.backups_of`.
     """
 
     managers: tuple[str, ...] = ()
@@ -63,6 +82,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssh_config: str = ""
     known_hosts: str = ""
     secrets: dict[str, str | dict[str, str]] = msgspec.field(default_factory=dict)
+    backups: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 Theme: TypeAlias = Literal["dark", "light", "contrast"]
@@ -86,12 +106,19 @@ class Config(msgspec.Struct, frozen=True):
         clusters: named clusters, in the order of the file.
         keys: binding id → key, for those that a person remapped.
         ui: how the console looks.
+        backups: how backups are kept where a cluster says nothing else.
     """
 
     path: Path
     clusters: Mapping[str, ClusterConfig] = msgspec.field(default_factory=dict)
     keys: Mapping[str, str] = msgspec.field(default_factory=dict)
     ui: UiConfig = UiConfig()
+    backups: BackupsConfig = BackupsConfig()
+
+    def backups_of(self, cluster: str) -> BackupsConfig:
+        """How the backups of a named cluster are kept: its own table over [backups]; that alone for any other name."""
+        known = self.clusters.get(cluster)
+        return self.backups if known is None else self.backups.with_own(known.backups)
 
 
 def default_path() -> Path:
@@ -102,6 +129,13 @@ def default_path() -> Path:
 def state_dir() -> Path:
     """Where the journal and what we remember between starts are kept."""
     return platformdirs.user_state_path("swarmtui")
+
+
+def backups_dir(settings: BackupsConfig) -> Path:
+    """The catalogue of backups: the folder that the settings name, else the program's own."""
+    if settings.folder:
+        return Path(settings.folder).expanduser()
+    return platformdirs.user_data_path("swarmtui") / "backups"
 
 
 def load(path: Path | None = None) -> Config:
@@ -135,61 +169,73 @@ def _parse(file: Path, text: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}.", "Mend that line.") from error
     for key in document:
-        if key not in ("clusters", "keys", "ui"):
-            known = "The top level has [clusters.NAME], [keys] and [ui]."
-            raise _wrong(file, text, (), key, f'unknown key "{key}"', known)
+        if key not in ("clusters", "keys", "ui", "backups"):
+            known = "The top level has [clusters.NAME], [keys], [ui] and [backups]."
+            raise wrong(file, text, (), key, f'unknown key "{key}"', known)
     clusters: dict[str, ClusterConfig] = {}
     for name, table in _table(file, text, (), "clusters", document).items():
         clusters[name] = _cluster(file, text, name, table)
     keys = _table(file, text, (), "keys", document)
     for key, value in keys.items():
         if not isinstance(value, str):
-            raise _wrong(file, text, ("keys",), key, f'"{key}" must be the name of a key', 'For instance "ctrl+d".')
-    return Config(file, clusters, keys, _ui(file, text, document))
+            raise wrong(file, text, ("keys",), key, f'"{key}" must be the name of a key', 'For instance "ctrl+d".')
+    backups = _backups(file, text, (), document.get("backups", {}))
+    return Config(file, clusters, keys, _ui(file, text, document), BackupsConfig().with_own(backups))
+
+
+def _backups(file: Path, text: str, where: tuple[str, ...], table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        header = ".".join((*where, "backups"))
+        raise wrong(file, text, where, "backups", '"backups" must be a table', f"Write [{header}].")
+    if found := wrong_in_backups(table):
+        raise wrong(file, text, (*where, "backups"), *found)
+    return table
 
 
 def _ui(file: Path, text: str, document: Mapping[str, Any]) -> UiConfig:
     table = document.get("ui", {})
     if not isinstance(table, dict):
-        raise _wrong(file, text, (), "ui", '"ui" must be a table', "Write [ui].")
+        raise wrong(file, text, (), "ui", '"ui" must be a table', "Write [ui].")
     for key, value in table.items():
         if key not in UiConfig.__struct_fields__:
             known = ", ".join(UiConfig.__struct_fields__)
-            raise _wrong(file, text, ("ui",), key, f'unknown key "{key}"', f"Known keys: {known}.")
+            raise wrong(file, text, ("ui",), key, f'unknown key "{key}"', f"Known keys: {known}.")
         if value not in get_args(Theme):
-            raise _wrong(file, text, ("ui",), key, f'"{value}" is no theme', "Themes: dark, light, contrast.")
+            raise wrong(file, text, ("ui",), key, f'"{value}" is no theme', "Themes: dark, light, contrast.")
     return msgspec.convert(table, UiConfig)
 
 
 def _table(file: Path, text: str, where: tuple[str, ...], key: str, document: Mapping[str, Any]) -> dict[str, Any]:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise _wrong(file, text, where, key, f'"{key}" must be a table', f"Write [{key}.NAME].")
+        raise wrong(file, text, where, key, f'"{key}" must be a table', f"Write [{key}.NAME].")
     return table
 
 
 def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
     where = ("clusters", name)
-    if wrong := wrong_name(name):
-        raise _wrong(file, text, where, "", *wrong)
+    if mistake := wrong_name(name):
+        raise wrong(file, text, where, "", *mistake)
     if not isinstance(table, dict):
-        raise _wrong(file, text, ("clusters",), name, f'"{name}" must be a table', f"Write [clusters.{name}].")
+        raise wrong(file, text, ("clusters",), name, f'"{name}" must be a table', f"Write [clusters.{name}].")
     known = ClusterConfig.__struct_fields__
     for key, value in table.items():
         if key not in known:
-            raise _wrong(file, text, where, key, f'unknown key "{key}"', f"Known keys: {', '.join(known)}.")
+            raise wrong(file, text, where, key, f'unknown key "{key}"', f"Known keys: {', '.join(known)}.")
+        if key == "backups":
+            _backups(file, text, where, value)
         try:
             msgspec.convert({key: value}, ClusterConfig)
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at")[0].rstrip(".")
             reason = reason[:1].lower() + reason[1:]
-            raise _wrong(file, text, where, key, f'"{key}": {reason}', "Mend the value.") from error
+            raise wrong(file, text, where, key, f'"{key}": {reason}', "Mend the value.") from error
     cluster = msgspec.convert(table, ClusterConfig)
     _check_secrets(file, text, where, cluster.secrets)
     ways = [way for way in ("managers", "context", "bundle") if getattr(cluster, way)]
     if len(ways) != 1:
         said = " and ".join(ways) or "none of them"
-        raise _wrong(
+        raise wrong(
             file,
             text,
             where,
@@ -209,11 +255,11 @@ def _check_secrets(
     for kind, told in secrets.items():
         if kind not in SECRET_KINDS:
             known = f"Kinds: {', '.join(SECRET_KINDS)}."
-            raise _wrong(file, text, where, kind, f'"{one_line(kind)}" is no kind of secret', known)
+            raise wrong(file, text, where, kind, f'"{one_line(kind)}" is no kind of secret', known)
         lines = [((), kind, told)] if isinstance(told, str) else [((kind,), *line) for line in told.items()]
         for table, key, source in lines:
             if not _SOURCE.fullmatch(source):
-                raise _wrong(
+                raise wrong(
                     file,
                     text,
                     (*where, *table),
@@ -232,54 +278,10 @@ def wrong_name(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _wrong(file: Path, text: str, where: tuple[str, ...], key: str, what: str, next_step: str) -> UsageError:
-    place = ".".join((*where, key) if key else where)
-    return UsageError(f"{file}, line {_line_of(text, where, key)}, {place}: {what}.", next_step)
-
-
-def _line_of(text: str, where: tuple[str, ...], key: str) -> int:
-    """Line of a key, or of the table it should be in; tomllib keeps no positions.
-
-    Good for tables, dotted keys, inline tables on one line and every kind of quotes.
-    """
-    wanted = (*where, key) if key else where
-    best, line_found = 0, 1
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            table = path = _names(header[1])
-        elif pair := _PAIR.match(line):
-            path = (*table, *_names(pair[1]))
-            # An inline table: its keys are on the same line.
-            rest = wanted[len(path) :]
-            if wanted[: len(path)] == path and rest and re.search(rf"[{{,]\s*[\"']?{re.escape(rest[0])}\b", pair[2]):
-                path = wanted
-        else:
-            continue
-        common = 0
-        while common < min(len(path), len(wanted)) and path[common] == wanted[common]:
-            common += 1
-        if common == len(wanted):
-            return number
-        if common > best:
-            best, line_found = common, number
-    return line_found
-
-
-_NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
-_PATH = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
-_HEADER = re.compile(rf"^\s*\[\s*({_PATH})\s*\]")
-_PAIR = re.compile(rf"^\s*({_PATH})\s*=(.*)$")
-
-
-def _names(path: str) -> tuple[str, ...]:
-    return tuple(name.strip("\"'") for name in re.findall(_NAME, path))
-
-
 def wrong_in(config: Config, cluster: str, key: str, what: str, next_step: str) -> UsageError:
     """The error for a value of a cluster that only a later look finds wrong; names file, line and key."""
     try:
         text = config.path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         text = ""
-    return _wrong(config.path, text, ("clusters", cluster), key, what.rstrip("."), next_step)
+    return wrong(config.path, text, ("clusters", cluster), key, what.rstrip("."), next_step)

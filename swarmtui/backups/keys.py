@@ -1,0 +1,44 @@
+"""What the vault has to open a cluster's backups: all its unlock keys, and what opens the encryption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swarmtui.vault import Kind, Secret, Vault, VaultError
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens a backup.
+
+    Attributes:
+        unlock: the unlock keys, the current one first, then the newest.
+        identity: of the encryption: a passphrase, or an identity of age.
+        trouble: why the vault could not be asked, in a sentence; "" where it could.
+    """
+
+    unlock: tuple[Secret, ...] = ()
+    identity: Secret | None = None
+    trouble: str = ""
+
+
+async def keys_of(vault: Vault, cluster_id: str, identity: Secret | None = None) -> Keys:
+    """What the vault has for a cluster's backups. A vault that cannot be asked is no error: it is said in `trouble`.
+
+    Args:
+        vault: with the sources of that cluster (`Vault.with_sources`).
+        identity: what was given on the command line; wins.
+    """
+    trouble = ""
+    unlock: tuple[Secret, ...] = ()
+    try:
+        kept = await vault.unlock_keys(cluster_id)
+        unlock = tuple(key.secret for key in sorted(kept, key=lambda key: key.state != "current"))
+    except VaultError as error:
+        trouble = str(error)
+    if identity is None:
+        try:
+            identity = await vault.get(Kind.BACKUP_PASSPHRASE, cluster_id)
+        except VaultError as error:
+            trouble = trouble or str(error)
+    return Keys(unlock, identity, trouble)

@@ -1,0 +1,118 @@
+"""`swarmtui backups import`."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from swarmtui import config
+from swarmtui.backups.catalogue import Catalogue, Entry
+from swarmtui.backups.crypt import Encryption, kind_of
+from swarmtui.backups.errors import BackupError
+from swarmtui.backups.imports import cluster_in, import_file
+from swarmtui.backups.keys import keys_of
+from swarmtui.cli.backups.common import SCHEMA, identity_of, in_thread, vault_of, with_identity
+from swarmtui.cli.backups.list import as_json
+from swarmtui.cli.backups.show import described
+from swarmtui.cli.main import Parser, with_config
+from swarmtui.errors import UsageError
+from swarmtui.model.text import one_line
+from swarmtui.vault import Kind, Secret, VaultError, shared
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Imports one file. Returns 0, or raises."""
+    parser = Parser(
+        "swarmtui backups import",
+        description="Takes in an archive that was made by hand: a tar or tar.gz of /var/lib/docker/swarm, also "
+        "encrypted with age. The file stays as it is. A passphrase is asked for, or read from standard input.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the archive, such as swarm.bkp")
+    parser.add_argument(
+        "--name", default="", metavar="NAME", help="what people call its cluster, as in the configuration"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs; the schema has a version")
+    with_identity(parser)
+    with_config(parser)
+    options = parser.parse_args(arguments)
+    return asyncio.run(_import(options, config.load(options.config)))
+
+
+async def _import(options: Namespace, known: config.Config) -> int:
+    path: Path = options.file
+    identity = identity_of(options.identity) or await asyncio.to_thread(_passphrase, path)
+    cluster_id = await in_thread(lambda stop: cluster_in(path, identity))
+    name = options.name or await _name(cluster_id)
+    keys = await keys_of(vault_of(known, name), cluster_id)
+    encryption = await _encryption(known, name, cluster_id)
+    settings = known.backups_of(name)
+    catalogue = Catalogue(config.backups_dir(settings))
+    for left in await asyncio.to_thread(catalogue.sweep, cluster_id):
+        print(f"swarmtui: {left} It was removed.", file=sys.stderr)
+    entry = await in_thread(
+        lambda stop: import_file(
+            catalogue, path, keys.unlock, identity, encryption=encryption, cluster=name, cancelled=stop
+        )
+    )
+    _tell(entry, as_json_=options.json)
+    return 0
+
+
+def _tell(entry: Entry, *, as_json_: bool) -> None:
+    if as_json_:
+        print(json.dumps({"schema": SCHEMA, **as_json(entry)}, indent=2))
+    else:
+        print("\n".join(described(entry)))
+        print(f"Prove it now: swarmtui backups verify {entry.id}")
+    if entry.whole.encrypted == "":
+        print(
+            "swarmtui: It is kept in clear: whoever reads it has every secret of the Swarm. Name recipients of age in "
+            f"the configuration ([backups] recipients), or: swarmtui secrets set backup-passphrase {entry.cluster_id}",
+            file=sys.stderr,
+        )
+
+
+def _passphrase(path: Path) -> Secret | None:
+    """Asks for the passphrase of a file that has one.
+
+    Raises:
+        BackupError: the file cannot be read.
+        UsageError: there is nobody to ask.
+    """
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file.read(64 << 10))
+    except OSError as error:
+        raise BackupError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    if kind != "passphrase":
+        return None
+    if sys.stdin is None or sys.stdin.closed:
+        raise UsageError("There is no standard input to read the passphrase from.", "Pipe it in (< FILE).")
+    text = getpass.getpass(f"Passphrase of {path}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        raise UsageError(f"{path} is encrypted with a passphrase, and none was given.", "Pipe it in, or type it.")
+    return Secret(text)
+
+
+async def _name(cluster_id: str) -> str:
+    """What the vault calls the cluster; "" where it does not know it."""
+    try:
+        found = [entry.name for entry in await shared().entries() if entry.about == cluster_id and entry.name]
+    except VaultError:
+        return ""
+    return one_line(found[0]) if found else ""
+
+
+async def _encryption(known: config.Config, name: str, cluster_id: str) -> Encryption:
+    recipients = known.backups_of(name).recipients
+    if recipients:
+        return await asyncio.to_thread(Encryption.for_recipients, recipients)
+    passphrase = await vault_of(known, name).get(Kind.BACKUP_PASSPHRASE, cluster_id)
+    if passphrase is not None and not passphrase.reveal().startswith("AGE-SECRET-KEY-"):
+        return Encryption(passphrase=passphrase)
+    return Encryption()
