@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def test_a_cold_backup_of_a_manager_that_does_not_lead(swarm: Lab, cli: Cli, tru
         about["quorum"] == f"3/3 managers, survives 1 loss before; 2/3 managers, survives no loss while {node} was down"
     )
     assert 0.1 < about["downtime_seconds"] < 60
-    assert f"was down for {about['downtime_seconds']:.1f} s" in result.out
+    told = re.search(r"was down for ([\d.]+) s", result.out)
+    assert told and abs(float(told[1]) - about["downtime_seconds"]) < 0.11
     assert truth.leader() == leader
     now = {
         name: swarm[name].sh("systemctl show -p NRestarts,ExecMainStartTimestampMonotonic docker").stdout
@@ -100,13 +102,13 @@ def test_two_at_a_time(lab: Lab, cli: Cli, truth: Truth) -> None:
     try:
         with cli.started("swarm.backup", "node=mgr3") as first:
             first.until("Docker is stopped.")
-            for name, arguments in (
-                ("swarm.backup", ["node=mgr2", "--accept", "quorum=mgr2"]),
-                ("node.drain", ["node=wrk1"]),
-            ):
-                refused = cli.run(name, *arguments, "--yes")
-                assert refused.code == 4, refused
-                assert "swarm.backup (run " in refused.err and "is under way on this cluster" in refused.err
+            other = cli.run("swarm.backup", "node=mgr2", "--accept", "quorum=mgr2", "--yes")
+            assert other.code == 4, other
+            # By its plan, which sees the job on mgr3, or by the lock.
+            assert "Another backup is under way on mgr3" in other.err or "is under way on this cluster" in other.err
+            drain = cli.run("node.drain", "node=wrk1", "--yes")
+            assert drain.code == 4, drain
+            assert "swarm.backup (run " in drain.err and "is under way on this cluster" in drain.err
             # What disturbs nothing is done all the same.
             cli.do("node.label", "node=wrk1", "label=zone=a")
             assert first.end().code == 0

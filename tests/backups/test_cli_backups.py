@@ -298,6 +298,8 @@ def test_a_rehearsal_that_could_not_be_done_is_no_verdict(cli: Cli, catalogue: C
     after = catalogue.entry(None, entry.id)
     assert (after.would_restore, after.tier) == ("yes", 4)
     assert cli("backups", "verify", "--all", "--rehearse", "local").code == 3
+    mixed = cli("backups", "verify", entry.id, "--rehearse", "local", "--identity", "/nowhere")
+    assert mixed.code == 3 and "from the vault only" in mixed.err
 
 
 # -- diff --------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ import pytest
 
 from swarmtui.config import BackupsConfig, ClusterConfig
 from swarmtui.errors import RefusedError, UsageError
+from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import Completed
+from swarmtui.link.target import SshTarget
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Danger
 from swarmtui.runbooks.swarm import backup_facts
@@ -297,6 +299,26 @@ async def test_what_an_earlier_one_left_behind_is_cleaned_up_first(opened: Any) 
     answers[look] = Completed(0, f"{status}active\n", "")
     with pytest.raises(RefusedError, match=f"its job {LEFT} runs there"):
         await made(session)
+
+
+async def test_a_docker_that_another_backup_has_stopped_is_told_as_that(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = opened()
+    down = LinkError(Reason.DOCKER_DOWN, "root@mgr3", host="mgr3", because="docker.service is inactive")
+
+    async def engine_of(target: SshTarget) -> Any:
+        raise down
+
+    monkeypatch.setattr(session, "engine_of", engine_of)
+    with pytest.raises(RefusedError, match="Docker is not running on mgr3: docker.service is inactive"):
+        await made(session, node="mgr3")
+    answers = session.machines["mgr3"].answers
+    answers["ls /var/lib/swarmtui/jobs"] = Completed(0, f"{LEFT}\n", "")
+    look = f"cat /var/lib/swarmtui/jobs/{LEFT}/status; systemctl is-active swarmtui-job-{LEFT}"
+    answers[look] = Completed(0, "1795290000 100.5 begin\n1795290000 100.6 stopping\nactive\n", "")
+    with pytest.raises(RefusedError, match=f"Another backup is under way on mgr3: its job {LEFT} runs there"):
+        await made(session, node="mgr3")
 
 
 async def test_what_lies_on_another_manager_is_seen_too(opened: Any) -> None:

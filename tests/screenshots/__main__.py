@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from swarmtui.opening import find
 from tests.driver import Driver, driven
 
 FOLDER = Path(__file__).resolve().parents[2] / "screenshots"
+WAIT_SECONDS = 15.0
+"""For what takes its time: a run, a look at every manager."""
 NARROW, WIDE = (80, 24), (160, 48)
 
 
@@ -27,7 +30,10 @@ async def _draw(scenario: str, size: tuple[int, int], shots: dict[str, list[str]
                 await _settled(console)
                 for name, keys in shots.items():
                     for key in keys:
-                        await console.pilot.press(key)
+                        if key == "wait":
+                            await asyncio.sleep(WAIT_SECONDS)
+                        else:
+                            await console.pilot.press(key)
                         await _settled(console)
                     (FOLDER / f"{name}.svg").write_text(console.app.export_screenshot(title="swarmtui"), "utf-8")
                     print(f"screenshots/{name}.svg")
@@ -45,6 +51,12 @@ async def _settled(console: Driver) -> None:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as data:
+        os.environ["XDG_DATA_HOME"] = data  # the catalogue of the demo's backups
+        _draw_all()
+
+
+def _draw_all() -> None:
     small = {
         "nodes-80x24": [],
         "plan-80x24": ["end", "up", "up", "D"],
@@ -53,6 +65,14 @@ def main() -> None:
     }
     asyncio.run(_draw("calm", NARROW, small))
     asyncio.run(_draw("calm", WIDE, {"console-160x48": [], "demote-160x48": ["down", "M"]}))
+    taken = {
+        "backup-plan-80x24": [*":backup", "enter"],
+        "backup-run-80x24": ["y", "wait"],
+        "backups-80x24": ["escape", *":backups", "enter"],
+        "backup-80x24": ["enter"],
+    }
+    asyncio.run(_draw("calm", NARROW, taken))
+    asyncio.run(_draw("manager-down", NARROW, {"recover-80x24": [*":recover", "enter", "wait"]}))
     views = {"tasks-80x24": [*":tasks", "enter"], "log-80x24": ["l"]}
     asyncio.run(_draw("busy", NARROW, views))
     asyncio.run(_draw("manager-down", WIDE, {"alarms-160x48": ["a"], "describe-160x48": ["escape", "d"]}))

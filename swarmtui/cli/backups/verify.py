@@ -64,6 +64,11 @@ def main(arguments: Sequence[str]) -> int:
         options = parser.parse_args(arguments)
         if options.all and (options.backup or options.rehearse):
             raise UsageError("--all is every backup, and is not rehearsed.", "Leave the others out.")
+        if options.rehearse and options.identity:
+            raise UsageError(
+                "A rehearsal takes what opens the backup from the vault only, so that it can be resumed.",
+                "Keep the identity there first, by pipe: swarmtui secrets set backup-passphrase CLUSTER_ID",
+            )
         known = config.load(options.config)
         code = asyncio.run(_verify(options, known))
         if options.rehearse and code != CODES["no"]:

@@ -65,17 +65,17 @@ class BackupDraft:
         host, here = facts.host, facts.here
         if host.trouble:
             raise RefusedError(host.trouble, host.advice or "Name another manager: node=NAME")
-        if not self.hot and not self.node.up:
-            raise RefusedError(
-                f"{self.node.name} is not up: {'it is locked' if self.node.locked else 'the leader does not hear it'}.",
-                "Bring it back, or name another manager: node=NAME",
-            )
         for name, left in self._lying():
             if left.state.alive:
                 raise RefusedError(
                     f"Another backup is under way on {name}: its job {left.id} runs there.",
                     "Wait until it is over; if its run was cut off, go on with that: swarmtui journal",
                 )
+        if not self.hot and not self.node.up:
+            raise RefusedError(
+                f"{self.node.name} is not up: {'it is locked' if self.node.locked else 'the leader does not hear it'}.",
+                "Bring it back, or name another manager: node=NAME",
+            )
         if here.trouble:
             raise RefusedError(
                 f"Backups cannot be kept in {here.folder}: {here.trouble}",

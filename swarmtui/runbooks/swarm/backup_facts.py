@@ -280,7 +280,13 @@ async def look(session: Session, at: Where) -> HostFacts:
     """Asks a host what a backup needs to know; never fails, and changes nothing."""
     try:
         async with asyncio.timeout(HOST_SECONDS):
-            return await _questions(session, await at.reach(session), at)
+            host = await at.reach(session)
+            try:
+                return await _questions(session, host, at)
+            except LinkError as error:
+                if running := await _running(host, at):
+                    return running  # that is why its Docker does not answer
+                return HostFacts(at=at, trouble=error.what, advice=error.next_step)
     except LinkError as error:
         return HostFacts(at=at, trouble=f"{at.name} cannot be reached over SSH: {error.what}", advice=error.next_step)
     except TimeoutError:
@@ -353,6 +359,16 @@ async def _left_on(session: Session, manager: Manager) -> Elsewhere | None:
             return Elsewhere(node_id=manager.id, at=at, leftovers=await _states(host, at, names))
     except (SwarmtuiError, TimeoutError):
         return None
+
+
+async def _running(host: SshHost, at: Where) -> HostFacts | None:
+    """What is in the way where another backup is being taken of this host right now; None where none is."""
+    names = await jobs.leftovers(host, sudo=at.sudo)
+    if not names:
+        return None
+    at = msgspec.structs.replace(at, systemd=await jobs.has_systemd(host))
+    alive = [left for left in await _states(host, at, names) if left.state.alive]
+    return HostFacts(at=at, leftovers=tuple(alive)) if alive else None
 
 
 async def _states(host: SshHost, at: Where, names: Sequence[str]) -> tuple[Leftover, ...]:
