@@ -6,9 +6,14 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from swarmtui.errors import SwarmtuiError
+
+T = TypeVar("T")
+TRIES = 20
 
 _LONGEST = 68
 """A longer path leaves no room for the name of a socket, which must stay below 104 bytes (108 on Linux)."""
@@ -55,10 +60,20 @@ def base_folder() -> Path:
     return base
 
 
+def _there(act: Callable[[Path], T]) -> T:
+    """Does something in the folder of all runs, which another run that ends may remove just then: it was its last."""
+    for _ in range(TRIES):
+        try:
+            return act(base_folder())
+        except FileNotFoundError:
+            continue
+    return act(base_folder())
+
+
 def sweep() -> list[str]:
     """Remove what dead runs left behind; returns the names of their folders."""
     swept = []
-    for folder in base_folder().iterdir():
+    for folder in _there(lambda base: list(base.iterdir())):
         pid, _, rest = folder.name.partition("-")
         start = rest.partition("-")[0]
         if pid.isdigit() and _start_of(int(pid)) != start:
@@ -70,7 +85,7 @@ def sweep() -> list[str]:
 def make() -> Path:
     """A new, private folder for this process."""
     prefix = f"{os.getpid()}-{_start_of(os.getpid())}-"
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=base_folder()))
+    return _there(lambda base: Path(tempfile.mkdtemp(prefix=prefix, dir=base)))
 
 
 def remove(folder: Path) -> None:

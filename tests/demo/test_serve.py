@@ -10,9 +10,11 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -230,3 +232,21 @@ async def test_in_process(runs: Path) -> None:
             done = await connection.run("hostname")
             assert done.stdout == "mgr1\n"
     assert not runs.exists()
+
+
+def test_a_run_that_ends_just_then_takes_nothing_away_from_one_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one removes the folder of all: between two steps of another that begins."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made, gone = tempfile.mkdtemp, iter([True, True])
+
+    def mkdtemp(**options: Any) -> str:
+        if next(gone, False):
+            Path(options["dir"]).rmdir()
+        return made(**options)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    folder = rundir.make()
+    assert folder.is_dir() and folder.parent == rundir.base_folder()
+    rundir.remove(folder)
