@@ -234,19 +234,20 @@ async def test_in_process(runs: Path) -> None:
     assert not runs.exists()
 
 
-def test_a_run_that_ends_just_then_takes_nothing_away_from_one_that_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_ends_just_then_takes_nothing_away_from_one_that_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last one removes the folder of all: between two steps of another that begins."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    made, gone = tempfile.mkdtemp, iter([True, True])
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="d") as short:
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        made, gone = tempfile.mkdtemp, iter([True, True])
 
-    def mkdtemp(**options: Any) -> str:
-        if next(gone, False):
-            Path(options["dir"]).rmdir()
-        return made(**options)
+        def mkdtemp(**options: Any) -> str:
+            assert str(options["dir"]).startswith(short)
+            if next(gone, False):
+                Path(options["dir"]).rmdir()
+            return made(**options)
 
-    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
-    folder = rundir.make()
-    assert folder.is_dir() and folder.parent == rundir.base_folder()
-    rundir.remove(folder)
+        monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+        folder = rundir.make()
+        assert folder.is_dir() and folder.parent == rundir.base_folder()
+        assert next(gone, None) is None, "it was taken away twice"
+        rundir.remove(folder)
