@@ -59,6 +59,9 @@ def group(items: list[pytest.Item]) -> None:
     groups = {item: _lab_of(item.path) if on_lab(item) else str(item.path) for item in items}
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item]))
+        if on_lab(item):
+            # Elections, agents and three labs on two cores: one that fails is tried once more, and told (RERUN).
+            item.add_marker(pytest.mark.flaky(reruns=1))
     items.sort(key=lambda item: LABS.index(groups[item]) if groups[item] in LABS else len(LABS))
 
 
