@@ -156,6 +156,7 @@ class Diagnosis(Struct, frozen=True):
         then: what else is to be done of the same kind, after it.
         others: the ways that it is not, each with the reason.
         two: whether two Swarms live side by side.
+        holds: whether the quorum holds.
     """
 
     situation: str
@@ -164,6 +165,7 @@ class Diagnosis(Struct, frozen=True):
     then: tuple[Advice, ...] = ()
     others: tuple[Advice, ...] = ()
     two: bool = False
+    holds: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -224,9 +226,9 @@ def _with_quorum(members: Sequence[Member], kept: Sequence[Kept], count: int) ->
         )
     if not advices:
         nothing = Advice(Way.NOTHING, "Every manager works.")
-        return Diagnosis(situation, STILL[True], nothing, others=_refused(Way.NOTHING, quorum=True))
+        return Diagnosis(situation, STILL[True], nothing, others=_refused(Way.NOTHING, quorum=True), holds=True)
     best, *then = advices
-    return Diagnosis(situation, STILL[True], best, tuple(then), _refused(best.way, quorum=True))
+    return Diagnosis(situation, STILL[True], best, tuple(then), _refused(best.way, quorum=True), holds=True)
 
 
 def _mend(member: Member) -> Advice:

@@ -54,7 +54,7 @@ def told(name: str, around: Around, found: Diagnosis, dead: Collection[str] = ()
     fine = found.best.way is Way.NOTHING
     lines: Lines = [
         ("title", f"{name} (Swarm {around.cluster_id[:12] or 'unknown'})"),
-        ("good" if fine else "bad", found.situation),
+        ("good" if fine else "warn" if found.holds else "bad", found.situation),
         ("plain", f"{found.still} Nothing has been changed by looking."),
     ]
     called = {member.name: {member.name, member.node_id, member.address} for member in around.members}
