@@ -8,19 +8,19 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import harmless
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.prose import Prose
 from swarmtui.ui.screen_keys import PREFLIGHT
+from swarmtui.ui.screens.scrolling import ScrollingScreen
 from swarmtui.ui.title import Title
 
 KEPT_LINES = 2000
 
 
-class PreflightScreen(Screen[bool]):
+class PreflightScreen(ScrollingScreen[bool]):
     """Shows what is looked at; dismissed with True when the person leaves.
 
     Args:
@@ -116,6 +116,3 @@ class PreflightScreen(Screen[bool]):
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(line for _, line in (*self._lines, *self._state())))
         self.app.notify("Copied.", markup=False, timeout=2)
-
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

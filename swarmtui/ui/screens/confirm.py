@@ -10,7 +10,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from swarmtui.runbooks.render import can_fold, plan_lines
@@ -18,10 +17,11 @@ from swarmtui.runbooks.runbook import Plan
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.prose import Prose
 from swarmtui.ui.screen_keys import CONFIRM
+from swarmtui.ui.screens.scrolling import ScrollingScreen
 from swarmtui.ui.title import Title
 
 
-class ConfirmScreen(Screen[bool]):
+class ConfirmScreen(ScrollingScreen[bool]):
     """Shows a plan; dismissed with True when it is confirmed.
 
     Args:
@@ -88,9 +88,6 @@ class ConfirmScreen(Screen[bool]):
 
     def action_no(self) -> None:
         self.dismiss(False)
-
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_whole(self) -> None:
         """Shows the commands that wait, whole or in words."""

@@ -8,16 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.prose import Prose
 from swarmtui.ui.screen_keys import DECIDE
+from swarmtui.ui.screens.scrolling import ScrollingScreen
 from swarmtui.ui.title import Title
 
 
-class DecideScreen(Screen[bool]):
+class DecideScreen(ScrollingScreen[bool]):
     """Shows lines, and asks for a word; dismissed with True when it was typed.
 
     Args:
@@ -64,6 +64,3 @@ class DecideScreen(Screen[bool]):
 
     def action_no(self) -> None:
         self.dismiss(False)
-
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

@@ -8,15 +8,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Static
 
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.prose import Prose
 from swarmtui.ui.screen_keys import READING
+from swarmtui.ui.screens.scrolling import ScrollingScreen
 
 
-class ReadingScreen(Screen[None]):
+class ReadingScreen(ScrollingScreen[None]):
     """Shows text.
 
     Args:
@@ -54,19 +54,6 @@ class ReadingScreen(Screen[None]):
 
     def action_close(self) -> None:
         self.dismiss()
-
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
-
-    def action_page(self, pages: int) -> None:
-        scroll = self.query_one(VerticalScroll)
-        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
-
-    def action_top(self) -> None:
-        self.query_one(VerticalScroll).scroll_home(animate=False)
-
-    def action_bottom(self) -> None:
-        self.query_one(VerticalScroll).scroll_end(animate=False)
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(line for _, line in self._lines()))

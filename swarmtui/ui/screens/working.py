@@ -7,12 +7,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.timer import Timer
 
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.prose import Prose
 from swarmtui.ui.screen_keys import WORK
+from swarmtui.ui.screens.scrolling import ScrollingScreen
 from swarmtui.ui.title import Title
 from swarmtui.ui.work import Work
 
@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.25
 """How often it is looked at what was told, while something is under way; nothing ticks afterwards."""
 
 
-class WorkScreen(Screen[None]):
+class WorkScreen(ScrollingScreen[None]):
     """Watches work; leaving it leaves the work alone.
 
     Args:
@@ -81,16 +81,3 @@ class WorkScreen(Screen[None]):
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(line for _, line in (*self.watched.lines, *self.watched.state)))
         self.app.notify("Copied.", markup=False, timeout=2)
-
-    def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
-
-    def action_page(self, pages: int) -> None:
-        scroll = self.query_one(VerticalScroll)
-        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
-
-    def action_top(self) -> None:
-        self.query_one(VerticalScroll).scroll_home(animate=False)
-
-    def action_bottom(self) -> None:
-        self.query_one(VerticalScroll).scroll_end(animate=False)
