@@ -155,7 +155,7 @@ def identity_file(path: Path) -> Secret:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
         raise UsageError(f"The identity file {path} cannot be read: {why}.", "Name a file from age-keygen.") from None
-    if not _is_identity(text):
+    if not is_identity(text):
         raise UsageError(
             f"{path} is no identity of age: it has no line AGE-SECRET-KEY-1…, and is no SSH key.",
             "Name a file from age-keygen, in clear.",
@@ -163,7 +163,8 @@ def identity_file(path: Path) -> Secret:
     return Secret(text)
 
 
-def _is_identity(text: str) -> bool:
+def is_identity(text: str) -> bool:
+    """Whether a secret opens what was encrypted for its recipient, and so is no passphrase."""
     return _is_ssh(text) or any(line.startswith("AGE-SECRET-KEY-1") for line in text.splitlines())
 
 
@@ -195,7 +196,7 @@ def decrypt(source: BinaryIO, write: Write, identity: Secret | None) -> None:
         )
     text = identity.reveal()
     if kind == "passphrase":
-        if _is_identity(text):
+        if is_identity(text):
             raise WrongIdentityError(
                 "It is encrypted with a passphrase, and what is at hand is an identity of age.",
                 "Keep its passphrase: swarmtui secrets set backup-passphrase CLUSTER_ID",
@@ -225,7 +226,7 @@ def _with_passphrase(source: BinaryIO, write: Write, passphrase: Secret) -> None
 def _with_identities(source: BinaryIO, write: Write, text: str) -> None:
     import pyrage
 
-    if not _is_identity(text):
+    if not is_identity(text):
         raise WrongIdentityError(
             "It is encrypted for recipients of age, and what is at hand is a passphrase.",
             "Give the identity of one of its recipients: --identity FILE",

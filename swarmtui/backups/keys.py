@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swarmtui.backups.crypt import Encryption, is_identity
 from swarmtui.vault import Kind, Secret, Vault, VaultError
 
 
@@ -20,6 +23,24 @@ class Keys:
     unlock: tuple[Secret, ...] = ()
     identity: Secret | None = None
     trouble: str = ""
+
+
+async def passphrase_of(vault: Vault, cluster_id: str) -> Secret | None:
+    """The passphrase to encrypt a cluster's backups with; None where there is none. Raises VaultError."""
+    found = await vault.get(Kind.BACKUP_PASSPHRASE, cluster_id)
+    return None if found is None or is_identity(found.reveal()) else found
+
+
+async def encryption_of(recipients: Sequence[str], vault: Vault, cluster_id: str) -> Encryption:
+    """How a cluster's backups are encrypted: for those whom the configuration names, else with the vault's passphrase.
+
+    Raises:
+        UsageError: one is no recipient.
+        VaultError: the vault cannot be asked.
+    """
+    if recipients:
+        return await asyncio.to_thread(Encryption.for_recipients, recipients)
+    return Encryption(passphrase=await passphrase_of(vault, cluster_id))
 
 
 async def keys_of(vault: Vault, cluster_id: str, identity: Secret | None = None) -> Keys:

@@ -112,8 +112,8 @@ def verify(
     if contents is None:
         tiers += [TierResult(tier, None, (trouble,)) for tier in (2, 3, 4)]
     else:
-        tiers += [_second(contents, manifest), _third(contents, manifest, keys), _fourth(contents, manifest)]
-    tiers = [TierResult(result.tier, result.ok, result.what[:_MOST], at) for result in tiers]
+        tiers += _inside(contents, manifest, keys)
+    tiers = _at(tiers, at)
     if (rehearsed := _rehearsed(entry, looked.stored_digest)) is not None:
         tiers.append(rehearsed)
     return judged(tiers, at, looked.stored_digest)
@@ -135,9 +135,7 @@ def while_clear(entry: Entry, contents: Contents, keys: Sequence[Secret], at: fl
         True,
         ("It came whole, and was looked into before it was encrypted. Nothing here opens it: try its identity once.",),
     )
-    tiers = (whole, _second(contents, manifest), _third(contents, manifest, keys), _fourth(contents, manifest))
-    told = tuple(TierResult(result.tier, result.ok, result.what[:_MOST], at) for result in tiers)
-    return judged(told, at, manifest.stored_digest)
+    return judged(_at([whole, *_inside(contents, manifest, keys)], at), at, manifest.stored_digest)
 
 
 class _Looked:
@@ -257,6 +255,15 @@ def read_objects(path: Path, manifest: Manifest, identity: Secret | None) -> byt
 
 def _said(problems: Sequence[Problem]) -> tuple[str, ...]:
     return tuple(str(problem) for problem in problems)
+
+
+def _inside(contents: Contents, manifest: Manifest, keys: Sequence[Secret]) -> list[TierResult]:
+    return [_second(contents, manifest), _third(contents, manifest, keys), _fourth(contents, manifest)]
+
+
+def _at(tiers: Sequence[TierResult], at: float) -> list[TierResult]:
+    """With their time, and no more sentences than somebody reads."""
+    return [TierResult(result.tier, result.ok, result.what[:_MOST], at) for result in tiers]
 
 
 def _second(contents: Contents, manifest: Manifest) -> TierResult:

@@ -166,20 +166,21 @@ class Upkeep(Tending):
             self.begin(Work(f"Import {path.name}", "importing", cancellable=False), partial(self._import, path))
 
     async def _import(self, path: Path, work: Work) -> None:
-        from swarmtui.backups.crypt import Encryption
-        from swarmtui.backups.imports import import_file
+        from swarmtui.backups.imports import cluster_in, import_file
+        from swarmtui.backups.keys import encryption_of
 
         cluster_id = self._session().snapshot.cluster_id
-        recipients = self.opening.backups.recipients
-        encryption = await asyncio.to_thread(Encryption.for_recipients, recipients) if recipients else None
         keys = await self._opening_keys(cluster_id, work) if cluster_id else None
+        identity = keys.identity if keys is not None else None
         work.progress(0, 0, f"looking into {path}")
+        of = await asyncio.to_thread(cluster_in, path, identity)
+        encryption = await encryption_of(self.opening.backups.recipients, self._session().vault, of)
         entry = await asyncio.to_thread(
             import_file,
             self._catalogue(),
             path,
             keys.unlock if keys is not None else (),
-            keys.identity if keys is not None else None,
+            identity,
             encryption=encryption,
         )
         if cluster_id and entry.cluster_id != cluster_id:

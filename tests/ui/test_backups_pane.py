@@ -18,7 +18,7 @@ from swarmtui.backups.imports import told_by
 from swarmtui.config import BackupsConfig
 from swarmtui.ui import backup_work, tending
 from swarmtui.ui.screens.working import WorkScreen
-from swarmtui.vault import Secret
+from swarmtui.vault import Kind, Secret
 from tests.backups.raft.real import NOW as REAL_NOW
 from tests.backups.raft.real import SECRETS, Real, inventory, look, real
 from tests.backups.tars import tar_of
@@ -313,6 +313,20 @@ async def test_an_archive_made_by_hand_is_taken_in(
         await driver.here().sees("It is in the catalogue as", "It is kept without encryption").leave().title("(1)")
         await driver.here().press("d").sees("imported from swarm.bkp").leave()
         await driver.here().press("I").answer(str(file)).sees("It is in the catalogue already").leave()
+
+
+async def test_what_is_taken_in_is_encrypted_with_the_vaults_passphrase(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = genuine(monkeypatch)
+    await stage.vault.put(Kind.BACKUP_PASSPHRASE, found.before["swarm"]["ID"], Secret("correct horse battery staple"))
+    file = tmp_path / "swarm.bkp"
+    file.write_bytes(tar_of(found.files))
+    async with shown(tmp_path) as driver:
+        await driver.here().press("I").answer(str(file)).sees("It is in the catalogue as").leave().title("Backups (1)")
+        assert "without encryption" not in driver.words
+    (entry,) = Catalogue().entries()
+    assert entry.whole.encrypted == "passphrase" and entry.archive.read_bytes().startswith(b"age-encryption.org/v1")
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------

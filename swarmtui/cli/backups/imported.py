@@ -12,17 +12,17 @@ from pathlib import Path
 
 from swarmtui import config
 from swarmtui.backups.catalogue import Catalogue, Entry
-from swarmtui.backups.crypt import Encryption, kind_of
+from swarmtui.backups.crypt import kind_of
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.imports import cluster_in, import_file
-from swarmtui.backups.keys import keys_of
+from swarmtui.backups.keys import encryption_of, keys_of
 from swarmtui.cli.backups.common import SCHEMA, identity_of, in_thread, vault_of, with_identity
 from swarmtui.cli.backups.list import as_json
 from swarmtui.cli.backups.show import described
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
-from swarmtui.vault import Kind, Secret, VaultError, shared
+from swarmtui.vault import Secret, VaultError, shared
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,8 +49,8 @@ async def _import(options: Namespace, known: config.Config) -> int:
     cluster_id = await in_thread(lambda stop: cluster_in(path, identity))
     name = options.name or await _name(cluster_id)
     keys = await keys_of(vault_of(known, name), cluster_id)
-    encryption = await _encryption(known, name, cluster_id)
     settings = known.backups_of(name)
+    encryption = await encryption_of(settings.recipients, vault_of(known, name), cluster_id)
     catalogue = Catalogue(config.backups_dir(settings))
     for left in await asyncio.to_thread(catalogue.sweep, cluster_id):
         print(f"swarmtui: {left} It was removed.", file=sys.stderr)
@@ -106,13 +106,3 @@ async def _name(cluster_id: str) -> str:
     except VaultError:
         return ""
     return one_line(found[0]) if found else ""
-
-
-async def _encryption(known: config.Config, name: str, cluster_id: str) -> Encryption:
-    recipients = known.backups_of(name).recipients
-    if recipients:
-        return await asyncio.to_thread(Encryption.for_recipients, recipients)
-    passphrase = await vault_of(known, name).get(Kind.BACKUP_PASSPHRASE, cluster_id)
-    if passphrase is not None and not passphrase.reveal().startswith("AGE-SECRET-KEY-"):
-        return Encryption(passphrase=passphrase)
-    return Encryption()

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from swarmtui.backups.keys import passphrase_of
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link import jobs
 from swarmtui.link.jobs import JobState
@@ -25,7 +26,7 @@ from swarmtui.runbooks.node_facts import NodeFacts, command_name, gather, resolv
 from swarmtui.runbooks.swarm.autolock import KeyFacts, survey_key
 from swarmtui.runbooks.swarm.rejoin_facts import Where, where
 from swarmtui.session import Session
-from swarmtui.vault import Kind, VaultError
+from swarmtui.vault import VaultError
 
 QUESTION_SECONDS = 20.0
 LOOK_SECONDS = 8.0
@@ -394,12 +395,9 @@ async def _here(session: Session, cluster_id: str) -> Here:
     encryption, unreadable = "recipients" if session.opening.backups.recipients else "", ""
     if not encryption:
         try:
-            secret = await session.vault.get(Kind.BACKUP_PASSPHRASE, cluster_id)
+            encryption = "passphrase" if await passphrase_of(session.vault, cluster_id) is not None else ""
         except VaultError as error:
-            secret, unreadable = None, str(error)
-        # An identity opens what was encrypted for its recipient; it is no passphrase to encrypt with.
-        if secret is not None and not secret.reveal().startswith(("AGE-SECRET-KEY-", "-----BEGIN ")):
-            encryption = "passphrase"
+            unreadable = str(error)
 
     def look_here() -> tuple[int, str, tuple[str, ...], int]:
         drafts = tuple(str(draft) for draft in catalogue.leftovers(cluster_id))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from swarmtui.backups.keys import keys_of
+from swarmtui.backups.keys import keys_of, passphrase_of
 from swarmtui.errors import SwarmtuiError
 from swarmtui.link.job_scripts import NAME
 from swarmtui.link.jobs import Job, JobState
@@ -20,7 +20,6 @@ from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.backup_objects import Contents, read_contents
 from swarmtui.runbooks.swarm.backup_steps import JobStep
 from swarmtui.session import Session
-from swarmtui.vault import Kind
 
 if TYPE_CHECKING:
     from swarmtui.backups.catalogue import Entry
@@ -106,7 +105,7 @@ class Fetch(JobStep):
         if self.encryption == "recipients":
             return await asyncio.to_thread(Encryption.for_recipients, session.opening.backups.recipients)
         if self.encryption == "passphrase":
-            passphrase = await session.vault.get(Kind.BACKUP_PASSPHRASE, self.about.cluster_id)
+            passphrase = await passphrase_of(session.vault, self.about.cluster_id)
             if passphrase is None:
                 raise StepError(
                     "The vault does not have the passphrase for backups any more: nothing is stored in clear instead.",
