@@ -25,6 +25,7 @@ from swarmtui.opening import node_target
 from swarmtui.session import Session
 
 if TYPE_CHECKING:
+    from swarmtui.backups.raft.certificates import Identity
     from swarmtui.link.engine import Engine
 
 SECONDS = 45.0
@@ -161,7 +162,8 @@ async def _files(session: Session, text: str, info: Info) -> tuple[str, str, lis
             for peer in json.loads(remotes)
             if peer.get("addr")
         ]
-    return *(await asyncio.to_thread(identity, certificate)), peers
+    who = await asyncio.to_thread(identity, certificate)
+    return (who.cluster_id, who.node_id, peers) if who is not None else ("", "", peers)
 
 
 async def read_file(session: Session, target: SshTarget, path: str) -> str:
@@ -176,18 +178,14 @@ async def read_file(session: Session, target: SshTarget, path: str) -> str:
     return ""
 
 
-def identity(pem: str) -> tuple[str, str]:
-    """O and CN of a node's certificate: the ids of its cluster and of the node itself; "" where there is none."""
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
+def identity(pem: str) -> Identity | None:
+    """Who a node is by its certificate; None where there is none that can be read."""
+    from swarmtui.backups.raft import certificates
 
     try:
-        subject = x509.load_pem_x509_certificate(pem.encode()).subject
-    except ValueError:
-        return "", ""
-    found = [subject.get_attributes_for_oid(oid) for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)]
-    cluster_id, node_id = (one_line(str(names[0].value)) if names else "" for names in found)
-    return cluster_id, node_id
+        return certificates.identity(certificates.parse(pem.encode()))
+    except certificates.CertificateError:
+        return None
 
 
 def _each_once(asked: Iterable[tuple[Seen, str]]) -> tuple[Seen, ...]:

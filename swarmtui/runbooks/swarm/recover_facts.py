@@ -23,6 +23,7 @@ from swarmtui.link.together import together
 from swarmtui.model.swarm import Node, NodeDescription, NodeStatus, SwarmInfo, host_of
 from swarmtui.model.text import one_line
 from swarmtui.opening import node_target
+from swarmtui.runbooks.swarm import probes
 from swarmtui.runbooks.swarm.managers import identity, read_file
 from swarmtui.runbooks.swarm.rejoin_facts import HostSeen, Where, look_at, where
 from swarmtui.session import Session
@@ -32,7 +33,7 @@ ROUNDS = 3
 QUESTION_SECONDS = 15.0
 LIST_SECONDS = 25.0
 """Without a leader it takes 20 s to say so (swarm-dr.md §4)."""
-FULL_KIB = 10 << 10
+FULL_BYTES = 10 << 20
 """A disk with less than 10 MiB free: raft cannot write its next record of a preallocated file."""
 SWARM = "/var/lib/docker/swarm"
 WAL_TAR = f"tar --create --sparse --hole-detection=raw --directory={SWARM} --file=- raft/wal-v3-encrypted"
@@ -129,13 +130,14 @@ async def _asked(session: Session, name: str, seen: HostSeen, host: SshHost) -> 
     began = time.time()
     hostname, clock, disk, certificate, remotes, listed = await together(
         host.run("hostname", timeout=QUESTION_SECONDS),
-        host.run("date +%s.%N", timeout=QUESTION_SECONDS),
-        host.run("df -Pk /var/lib/docker", timeout=QUESTION_SECONDS),
+        host.run(probes.CLOCK, timeout=QUESTION_SECONDS),
+        host.run(probes.free_space("/var/lib/docker"), timeout=QUESTION_SECONDS),
         read_file(session, seen.at.ssh, f"{SWARM}/certificates/swarm-node.crt"),
         read_file(session, seen.at.ssh, f"{SWARM}/state.json"),
         _listed(host, seen, swarm),
     )
-    cluster_id, own_id = await asyncio.to_thread(identity, certificate)
+    who = await asyncio.to_thread(identity, certificate)
+    free = probes.free_bytes(disk.out)
     peers = {peer.node_id: host_of(peer.addr) for peer in swarm.remote_managers or () if peer.addr}
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         told: list[dict[str, Any]] = json.loads(remotes)
@@ -143,13 +145,13 @@ async def _asked(session: Session, name: str, seen: HostSeen, host: SshHost) -> 
     return Host(
         name=one_line(hostname.out.strip()) or name,
         seen=seen,
-        node_id=swarm.node_id or own_id,
-        cluster_id=seen.cluster_id or cluster_id,
+        node_id=swarm.node_id or (who.node_id if who else ""),
+        cluster_id=seen.cluster_id or (who.cluster_id if who else ""),
         peers=peers,
         listed=listed,
         offset=_offset(clock.out, began, time.time()),
-        disk_full=_full(disk.out),
-        expires=await asyncio.to_thread(_expires, certificate),
+        disk_full=free is not None and free < FULL_BYTES,
+        expires=who.not_after if who else 0.0,
     )
 
 
@@ -208,24 +210,8 @@ def _last_index(taken: BinaryIO) -> int:
 
 
 def _offset(text: str, began: float, ended: float) -> float:
-    try:
-        return float(text) - (began + ended) / 2
-    except ValueError:
-        return 0.0
-
-
-def _full(table: str) -> bool:
-    words = table.splitlines()[-1].split() if table.strip() else []
-    return len(words) >= 4 and words[3].lstrip("-").isdigit() and int(words[3]) < FULL_KIB
-
-
-def _expires(pem: str) -> float:
-    from cryptography import x509
-
-    try:
-        return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc.timestamp()
-    except ValueError:
-        return 0.0
+    shown = probes.clock(text)
+    return shown[0] - (began + ended) / 2 if shown is not None else 0.0
 
 
 def _each_once(hosts: Iterable[Host]) -> list[Host]:

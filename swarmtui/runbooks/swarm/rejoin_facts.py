@@ -14,7 +14,7 @@ import msgspec
 
 from swarmtui.errors import EngineError, UsageError
 from swarmtui.link.reasons import LinkError
-from swarmtui.link.ssh import Completed, SshHost
+from swarmtui.link.ssh import SshHost
 from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.link.together import together
 from swarmtui.model.swarm import SwarmInfo, when
@@ -159,7 +159,7 @@ async def _engine(host: SshHost, at: Where) -> tuple[SwarmInfo | str, str]:
     try:
         return msgspec.json.decode(told.out, type=SwarmInfo), one_line(version.out)
     except (msgspec.MsgspecError, ValueError):
-        return f"`docker info` on {at.name} says: {last_words(told)}.", ""
+        return f"`docker info` on {at.name} says: {told.words}.", ""
 
 
 async def swarm_state(host: SshHost, at: Where) -> SwarmInfo:
@@ -173,12 +173,6 @@ async def swarm_state(host: SshHost, at: Where) -> SwarmInfo:
     if isinstance(swarm, str):
         raise EngineError(swarm, f"Look there: journalctl -u docker -n 50 on {at.name}.")
     return swarm
-
-
-def last_words(completed: Completed) -> str:
-    """What a command said last, for a sentence."""
-    lines = [line for line in (completed.err or completed.out).splitlines() if line.strip()]
-    return one_line(" ".join(lines[-2:]))[-300:].rstrip(". ") or f"exit code {completed.code}"
 
 
 async def seconds_since(session: Session, updated_at: str) -> float:

@@ -15,7 +15,7 @@ from swarmtui.runbooks.node_steps import UpdateNode, entry, spec_command
 from swarmtui.runbooks.node_waits import WaitStep
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.joining import JoinRequest
-from swarmtui.runbooks.swarm.rejoin_facts import Where, last_words, swarm_state
+from swarmtui.runbooks.swarm.rejoin_facts import Where, swarm_state
 from swarmtui.runbooks.swarm.rejoin_steps import PAUSE_SECONDS, OnHost, is_back
 from swarmtui.session import Session
 
@@ -69,7 +69,7 @@ class LeaveByForce(OnHost):
         completed = await host.run(self._line, timeout=LEAVE_SECONDS)
         if completed.code != 0 and "not part of a swarm" not in completed.err:
             raise StepError(
-                f"`docker swarm leave --force` failed on {self.name}: {last_words(completed)}.",
+                f"`docker swarm leave --force` failed on {self.name}: {completed.words}.",
                 "Mend that, then retry.",
             )
         voice.say(completed.out.strip() or "Left the Swarm.")

@@ -13,7 +13,7 @@ from swarmtui.link.ssh import SshHost
 from swarmtui.runbooks.node_steps import NodeStep
 from swarmtui.runbooks.node_waits import WaitStep, wait_line
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
-from swarmtui.runbooks.swarm.rejoin_facts import Where, last_words, swarm_state
+from swarmtui.runbooks.swarm.rejoin_facts import Where, swarm_state
 from swarmtui.session import Session
 
 RESTART_SECONDS = 180.0
@@ -92,7 +92,7 @@ class RestartDocker(OnHost):
         completed = await host.run(self._line, timeout=RESTART_SECONDS)
         if completed.code != 0:
             raise StepError(
-                f"Docker on {self.name} does not start: {last_words(completed)}.",
+                f"Docker on {self.name} does not start: {completed.words}.",
                 f"Look there: journalctl -u docker -n 50. {self.otherwise}",
             )
 
@@ -134,7 +134,7 @@ class Reboot(OnHost):
     async def _boot(self, host: SshHost) -> str:
         completed = await host.run(BOOT_ID, timeout=20.0)
         if completed.code != 0 or not completed.out.strip():
-            raise StepError(f"{self.name} does not tell its boot id: {last_words(completed)}.", "Reboot it by hand.")
+            raise StepError(f"{self.name} does not tell its boot id: {completed.words}.", "Reboot it by hand.")
         return completed.out.strip()
 
     async def already_done(self, session: Session, before: Facts) -> str:
