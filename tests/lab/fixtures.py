@@ -60,8 +60,8 @@ def group(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item]))
         if on_lab(item):
-            # Elections, agents and three labs on two cores: one that fails is tried once more, and told (RERUN).
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            # Elections, agents and three labs on two cores: one that fails is tried again, and told (RERUN).
+            item.add_marker(pytest.mark.flaky(reruns=2))
     items.sort(key=lambda item: LABS.index(groups[item]) if groups[item] in LABS else len(LABS))
 
 

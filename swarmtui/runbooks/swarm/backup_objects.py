@@ -7,8 +7,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from swarmtui.errors import EngineError
 from swarmtui.link.together import together
 from swarmtui.model.inventory import Inventory
+from swarmtui.runbooks.node_steps import OUT_OF_SEQUENCE_TRIES, POLL_SECONDS
 from swarmtui.runbooks.runbook import StepError
 from swarmtui.session import Session
 
@@ -43,6 +45,28 @@ async def read_contents(session: Session) -> Contents:
     )
     tasks = len(session.snapshot.tasks)
     return await asyncio.to_thread(_made, bodies, tasks)
+
+
+async def write_as_it_is(session: Session, node_id: str) -> None:
+    """Writes a node's spec as it is, which adds an entry to the raft log and changes nothing (`docker node update NODE`).
+
+    A running manager writes that an entry was agreed on together with the next entry (etcd's wal.Save flushes for
+    entries and votes only; seen on 20.10): what was written last is not yet agreed on in the files, and a restore
+    would drop it. Stopping Docker writes it out; a hot backup needs one more entry.
+
+    Raises:
+        LinkError, EngineError: the cluster cannot be asked, or refuses.
+    """
+    for attempt in range(OUT_OF_SEQUENCE_TRIES):
+        node, body = await session.node(node_id)
+        try:
+            version = {"version": str(node.version.index)}
+            await session.post(f"/nodes/{node_id}/update", version, json.loads(body)["Spec"])
+            return
+        except EngineError as error:
+            if "out of sequence" not in error.message or attempt == OUT_OF_SEQUENCE_TRIES - 1:
+                raise
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _made(bodies: list[bytes], tasks: int) -> Contents:

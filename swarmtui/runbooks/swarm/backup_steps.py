@@ -17,7 +17,7 @@ from swarmtui.link.reasons import LinkError
 from swarmtui.link.ssh import SshHost
 from swarmtui.runbooks.node_waits import WaitStep, wait_line
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
-from swarmtui.runbooks.swarm.backup_objects import read_contents
+from swarmtui.runbooks.swarm.backup_objects import read_contents, write_as_it_is
 from swarmtui.runbooks.swarm.rejoin_facts import swarm_state
 from swarmtui.runbooks.swarm.rejoin_steps import OnHost, WaitBack
 from swarmtui.session import Session
@@ -33,6 +33,8 @@ WORDS = {
     "archived": "The archive is written; Docker is being started.",
     "started": "Docker runs again.",
 }
+COMMIT_SECONDS = 2.0
+"""For an entry of the raft log to be on the disk of every manager: swarmkit's heartbeat is one second."""
 FULL = ("No space left", "Wrote only", "Disk quota exceeded")
 """What tar says on a full disk."""
 WHY = {
@@ -104,7 +106,9 @@ class Archive(JobStep):
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        return tuple(self.there(line) for line in self._lines())
+        made, *there = (self.there(line) for line in self._lines())
+        write = f"docker node update {shlex.quote(self.name)} >/dev/null && sleep {COMMIT_SECONDS:.0f}"
+        return made, *((Shown(write),) if self.hot else ()), *there
 
     def _lines(self) -> tuple[str, ...]:
         """The same as one command that is safe to type: Docker starts again also when it is cut off."""
@@ -138,6 +142,9 @@ class Archive(JobStep):
                 await self._tell_end(job, state, voice)
                 await job.remove()
             contents = await read_contents(session)
+            if self.hot:
+                await write_as_it_is(session, self.node_id)
+                await asyncio.sleep(COMMIT_SECONDS)
             await job.start(self.work, await asyncio.to_thread(msgspec.json.encode, contents.inventory))
         state = await self._follow(session, voice, end)
         if not state.done:
