@@ -308,8 +308,8 @@ class BackupDraft:
         return Archive(
             id="archive",
             title=f"Archive {host.root}/swarm on {self.node.name}" + (", Docker running" if self.hot else ""),
-            why="Docker goes on meanwhile. One node is written once more as it is: only with the next entry does Docker "
-            "write that the one before was agreed on."
+            why="Docker goes on meanwhile. One node is written once more as it is: only with the next entry does "
+            "Docker write that the one before was agreed on."
             if self.hot
             else "A job on the host stops Docker (and its socket, else the next docker command starts it again), makes "
             "a plain tar, and starts Docker whatever happens: also when we are cut off or killed.",

@@ -48,7 +48,7 @@ async def read_contents(session: Session) -> Contents:
 
 
 async def write_as_it_is(session: Session, node_id: str) -> None:
-    """Writes a node's spec as it is, which adds an entry to the raft log and changes nothing (`docker node update NODE`).
+    """Writes a node's spec as it is: one more entry of the raft log that changes nothing (`docker node update NODE`).
 
     A running manager writes that an entry was agreed on together with the next entry (etcd's wal.Save flushes for
     entries and votes only; seen on 20.10): what was written last is not yet agreed on in the files, and a restore
