@@ -24,9 +24,11 @@ SERVICES = {"services", "stacks", "rebalance", "objects"}
 """Files of tests/actions that act on what runs, not on nodes."""
 SWARM = {"autolock", "build", "replace"}
 """Files of tests/actions that make, lock and mend a Swarm."""
-BACKUPS = {"backup", "backup_faults", "rehearse", "recover"}
-"""Files of tests/actions that take backups, restore them aside, and find out what happened."""
-LABS = ("lab", "lab-backups", "lab-actions", "lab-services", "lab-swarm")
+BACKUPS = {"backup", "backup_faults", "backup_sizes", "rehearse"}
+"""Files of tests/actions that take backups and restore them aside."""
+RECOVERY = {"recover", "recover_quorum", "recreate", "restore", "restore_address"}
+"""Files of tests/actions that find out what happened to a Swarm, and bring it back."""
+LABS = ("lab", "lab-backups", "lab-recovery", "lab-actions", "lab-services", "lab-swarm")
 """The groups of tests that share a lab, the longest first."""
 _left_out = pytest.StashKey[tuple[int, str]]()
 
@@ -71,7 +73,7 @@ def _lab_of(path: Path) -> str:
         return "lab-backups"
     if "actions" not in path.parts:
         return "lab"
-    kinds = {"lab-services": SERVICES, "lab-swarm": SWARM, "lab-backups": BACKUPS}
+    kinds = {"lab-services": SERVICES, "lab-swarm": SWARM, "lab-backups": BACKUPS, "lab-recovery": RECOVERY}
     return next((group for group, stems in kinds.items() if stem in stems), "lab-actions")
 
 
