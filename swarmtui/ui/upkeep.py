@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PRUNE = "prune"
 """What is typed to delete: one of these letters by mistake is none."""
+OPEN = "unencrypted"
+"""What is typed to let a backup leave this machine so; the command line wants `--accept unencrypted-copy=PLACE`."""
 
 
 class Upkeep(Tending):
@@ -63,6 +65,10 @@ class Upkeep(Tending):
             lines.append(f"\n{which} NOT ENCRYPTED: whoever reads a copy has the CA key and every secret of the Swarm.")
         screen = AskScreen("\n".join(lines), value=" ".join(configured), check=_wrong_places)
         answer = await self.push_screen_wait(screen)
+        if answer is not None and bare:
+            question = f"{which} not encrypted, and would leave this machine so. Type {OPEN!r} to copy all the same."
+            if await self.push_screen_wait(AskScreen(question, check=_not_the_word)) is None:
+                return
         if answer is not None:
             self.begin(Work(f"Copy {what}", "copying"), partial(self._copy, entries, _places(answer)))
 
@@ -201,6 +207,10 @@ def _places(text: str) -> list[CopyTarget]:
     from swarmtui.config.backups import copy_target
 
     return [copy_target(word) for word in text.split()]
+
+
+def _not_the_word(text: str) -> str:
+    return "" if text.strip() == OPEN else f"That is not {OPEN!r}; esc leaves it."
 
 
 def _wrong_places(text: str) -> str:

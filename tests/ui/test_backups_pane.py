@@ -205,7 +205,16 @@ async def test_a_copy_is_asked_for_made_and_shown(stage: Stage, tmp_path: Path) 
         assert "none" in driver.row(entry.id)
         await driver.here().press("C").at("ask").sees("NOT ENCRYPTED", "Copy 2026").type("nowhere").press("enter")
         await driver.here().sees("A folder for copies is named from the root").press(*["backspace"] * 7)
-        await driver.here().type(str(away)).press("enter").sees("1 made, and their digests compared at the far end.")
+        await driver.here().type(str(away)).press("enter").sees("would leave this machine so")
+        await (
+            driver.here()
+            .type("yes")
+            .press("enter")
+            .sees("That is not 'unencrypted'")
+            .press(*["backspace"] * 3)
+            .type("unencrypted")
+        )
+        await driver.here().press("enter").sees("1 made, and their digests compared at the far end.")
         await driver.here().leave().press("d").sees(str(away), "its digest compared <1 min ago").leave()
         await driver.until("one copy", lambda: "none" not in driver.row(entry.id))
     there = away / entry.cluster_id / entry.id / "archive.tar"
@@ -215,7 +224,8 @@ async def test_a_copy_is_asked_for_made_and_shown(stage: Stage, tmp_path: Path) 
 async def test_a_copy_that_fails_says_why(stage: Stage, tmp_path: Path) -> None:
     entry = add(Catalogue(), NOW - HOUR)
     async with shown(tmp_path) as driver:
-        await driver.here().press("C").answer(str(tmp_path / "not-there")).sees("1 of 1 copies were not made.")
+        await driver.here().press("C").answer(str(tmp_path / "not-there")).sees("would leave this machine so")
+        await driver.here().answer("unencrypted").sees("1 of 1 copies were not made.")
         assert "not-there" in driver.words
         await driver.here().leave()
         assert "none" in driver.row(entry.id)
