@@ -23,7 +23,7 @@ from swarmtui import config
 from swarmtui.opening import find
 from tests.driver import driven
 from tests.leaks.harness import EXEMPT, Leaks, watched
-from tests.leaks.needles import Secret, found_in, pieces
+from tests.leaks.needles import LARGE, Secret, found_in, pieces
 from tests.leaks.watch import SAMPLE_SECONDS
 from tests.runbooks.locked import locked_swarm
 
@@ -87,6 +87,14 @@ def test_each_form_is_found(form: str) -> None:
 )
 def test_a_password_with_everything_in_it_is_found(written: str) -> None:
     assert found_in(f"x={written};".encode(), [Secret("password", PASSWORD)])
+
+
+@pytest.mark.parametrize("form", [form for form in WRITTEN if not form.startswith(("wrapped", "one by one"))])
+def test_each_form_is_found_in_a_large_file(form: str) -> None:
+    noise = os.urandom(LARGE)
+    data = noise + f"before {WRITTEN[form]} after".encode("latin-1" if form == "UTF-16" else "utf-8") + noise
+    assert found_in(data, [Secret("password", PASSWORD), Secret("key", KEY)], wrapped=False)
+    assert not found_in(noise + noise, [Secret("password", PASSWORD), Secret("key", KEY)], wrapped=False)
 
 
 HARMLESS = {
