@@ -7,6 +7,7 @@ that is done by a child of ours, which gets the passphrase by a pipe and by noth
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _HEAD = 64 << 10
 """Bytes in which the list of recipients is looked for."""
 _READ_LIMIT = 64 << 10
+_BUSY = "would take around"
+"""What age says where it refuses a passphrase: it measures how fast this machine is, and a busy one seems slow."""
+BUSY_TRIES, BUSY_SECONDS = 3, 2.0
 
 
 class NoIdentityError(ArchiveError):
@@ -207,20 +211,37 @@ def decrypt(source: BinaryIO, write: Write, identity: Secret | None) -> None:
 
 
 def _with_passphrase(source: BinaryIO, write: Write, passphrase: Secret) -> None:
-    child = Child("decrypt", passphrase)
-    try:
-        while chunk := source.read(CHUNK):
-            child.write(chunk)
-        if not (failed := child.results(write)):
-            return
-    finally:
-        child.close()
+    failed = _opened_by_child(source, write, passphrase)
+    for _ in range(BUSY_TRIES):
+        if _BUSY not in failed:
+            break
+        time.sleep(BUSY_SECONDS)
+        source.seek(0)
+        failed = _opened_by_child(source, write, passphrase)
+    if not failed:
+        return
+    if _BUSY in failed:
+        raise WrongIdentityError(
+            "age refuses to stretch its passphrase now: by its reckoning that takes this machine too long.",
+            "Is the machine busy? Try again when it is not; a backup of ours takes seconds.",
+        )
     if failed == "Decryption failed":
         raise WrongIdentityError(
             "The passphrase does not open it: it is another one than that of its time, or its head is damaged.",
             "Try the passphrase of its time: swarmtui secrets set backup-passphrase CLUSTER_ID",
         )
     raise _damaged(failed)
+
+
+def _opened_by_child(source: BinaryIO, write: Write, passphrase: Secret) -> str:
+    """Lets a child of ours open it; returns what age said where it did not, "" where it did."""
+    child = Child("decrypt", passphrase)
+    try:
+        while chunk := source.read(CHUNK):
+            child.write(chunk)
+        return child.results(write)
+    finally:
+        child.close()
 
 
 def _with_identities(source: BinaryIO, write: Write, text: str) -> None:

@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import pytest
 
-from swarmtui.backups import age_stream
+from swarmtui.backups import age_stream, crypt
 from swarmtui.backups.crypt import (
     Encryption,
     Encryptor,
@@ -209,6 +210,28 @@ def test_nothing_or_the_wrong_thing_to_open_it_with(sealed: bytes, locked: bytes
         assert raised.value.next_step.endswith((".", "FILE", "CLUSTER_ID"))
         if identity is not None:
             assert identity.reveal() not in str(raised.value)
+
+
+@pytest.mark.parametrize("busy", [1, 9])
+def test_a_machine_too_busy_for_a_passphrase_is_no_damage(
+    locked: bytes, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """age reckons by the machine's speed of that moment whether a passphrase takes too long."""
+    by_child = crypt._opened_by_child
+    times: list[int] = []
+
+    def slow(*given: Any) -> str:
+        times.append(len(times))
+        return "Decryption would take around 34 seconds" if len(times) <= busy else by_child(*given)
+
+    monkeypatch.setattr(crypt, "_opened_by_child", slow)
+    monkeypatch.setattr(crypt, "BUSY_SECONDS", 0.0)
+    if busy == 1:
+        assert opened(locked, PASSPHRASE) == CONTENT
+    else:
+        with pytest.raises(WrongIdentityError, match="too long"):
+            opened(locked, PASSPHRASE)
+        assert len(times) == 1 + crypt.BUSY_TRIES
 
 
 def test_recipients_that_are_none_are_named(tmp_path: Path) -> None:
