@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -83,8 +84,24 @@ def _console(simulated: _Simulated) -> int:
             await super().on_event(event)
 
     file = Path(simulated.line["config"])
-    # What it writes goes with the cluster: runs on a cluster that is no more can be neither read nor resumed.
+    # What it writes goes with the cluster: runs on a cluster that is no more can be neither read nor resumed, and its
+    # managers need not be remembered.
+    os.environ["XDG_STATE_HOME"] = str(file.parent)
     return open_console("simulated", config.load(file), read_only=False, make=DrillConsole, folder=file.parent)
+
+
+def _take_in(line: dict[str, Any]) -> None:
+    """The backups that a scenario brings lie in the catalogue, its own, and verified, when its console opens."""
+    files = [Path(path) for path in line.get("backups", ())]
+    if files:
+        from swarmtui.backups.catalogue import Catalogue
+        from swarmtui.backups.imports import import_file
+        from swarmtui.backups.verify import verify
+
+        catalogue = Catalogue(config.backups_dir(config.load(Path(line["config"])).backups_of("simulated")))
+        for file in files:
+            entry = import_file(catalogue, file, cluster="simulated")
+            catalogue.add_verification(entry, verify(entry, (), None))
 
 
 @contextlib.contextmanager
@@ -113,6 +130,7 @@ def _served(arguments: Sequence[str]) -> Iterator[_Simulated]:
                 kind = UsageError if child.returncode == 2 else SwarmtuiError
                 raise kind(words or f"The simulated cluster ended with exit code {child.returncode}.")
             simulated = _Simulated(json.loads(line))
+            _take_in(simulated.line)
             yield simulated
             child.stdin.close()
             last = child.stdout.readline()

@@ -114,14 +114,22 @@ class Demo:
             await self._follow(host)
         self.ssh_config = write_client_files(self.folder, client, list(self._servers.values()))
         self.config = self.folder / "config.toml"
-        managers = [f'"ssh://{host["name"]}"' for host in self.hosts if host["role"] == "manager"]
-        managers = managers or [f'"ssh://{next(iter(self.world.hosts))}"']
+        names = [host["name"] for host in self.hosts if host["role"] == "manager"]
+        names = self.world.configured or names or [next(iter(self.world.hosts))]
+        managers = [f'"ssh://{name}"' for name in names]
         self.config.write_text(
             "[clusters.simulated]\n"
             f"managers = [{', '.join(managers)}]\n"
             f'ssh_config = "{self.ssh_config}"\n'
             'zone_label = "zone"\n'
         )
+        if self.world.archives:
+            # What is kept of a simulated Swarm goes with it.
+            with self.config.open("a") as file:
+                file.write(f'\n[backups]\nfolder = "{self.folder / "backups"}"\n')
+        for name, data in self.world.archives.items():
+            (self.folder / name).touch(0o600)
+            (self.folder / name).write_bytes(data)
         if self.scenario.platform:
             await self._follow_platform()
         self.world.on_host_change = self._changed
@@ -202,12 +210,19 @@ class Demo:
             return {}
         return {**self._platform.describe(), "admin": self.world.secrets}
 
+    @property
+    def backups(self) -> list[Path]:
+        """Archives of managers' directories, taken before it all began."""
+        return [self.folder / name for name in self.world.archives]
+
     def describe(self) -> dict[str, Any]:
         """What `--serve` prints."""
         platform = {"platform": self.platform} if self._platform is not None else {}
+        backups = {"backups": [str(path) for path in self.backups]} if self.world.archives else {}
         return {
             "hosts": self.hosts,
             **platform,
+            **backups,
             "ssh_config": str(self.ssh_config),
             "config": str(self.config),
             "scenario": self.scenario.name,

@@ -289,15 +289,11 @@ async def test_what_scripts_do(host: tuple[World, HostShell], text: str, out: st
 @pytest.mark.parametrize(
     "text",
     [
-        "echo a | cat",
         "echo a &",
-        "(echo a)",
         "echo `id`",
         "echo *",
         "echo ~",
         "cat <<E\nx\nE",
-        "echo $((1+1))",
-        "echo ${x:-y}",
         "echo ${x%y}",
         "echo \"$@\"",
         "if true; then echo a",
@@ -307,7 +303,6 @@ async def test_what_scripts_do(host: tuple[World, HostShell], text: str, out: st
         "echo a >| /srv/f",
         "f() echo a",
         "case x in [a-z]) echo;; esac",
-        "set -e",
         "trap 'x' USR1",
         "eval echo a",
         ". /srv/f",
@@ -315,6 +310,12 @@ async def test_what_scripts_do(host: tuple[World, HostShell], text: str, out: st
         "while true; do :; done",
         "set -u; echo $nothing",
         "f() { f; }; f",
+        "echo a | ",
+        "(echo a",
+        "()",
+        "echo $((1/0))",
+        "echo ${x:-$y}",
+        "set -x; echo a",
     ],
 )  # fmt: skip
 async def test_what_scripts_may_not_do(host: tuple[World, HostShell], text: str) -> None:

@@ -74,6 +74,16 @@ HOSTILE = [
 ]
 
 
+UNDERSTOOD = {
+    'echo "$(touch {mark})"',
+    "{{ touch {mark}; }}",
+    "echo ${{HOME}}",
+    "for i in 1; do touch {mark}; done; touch $i",
+    "sudo -n sh -c 'touch {mark} > x'",
+}
+"""What the simulated shell does, to simulated files."""
+
+
 @pytest.fixture
 def shell() -> HostShell:
     world = World(1, start=1e9)
@@ -98,7 +108,7 @@ async def test_hostile_lines_do_nothing_to_this_machine(
     mark.mkdir()
     before = sorted(tmp_path.rglob("*"))
     result = await shell.run(line.format(mark=mark / "x"))
-    if "touch {mark}" not in line[-13:] and not line.startswith("rm "):
+    if "touch {mark}" not in line[-13:] and not line.startswith("rm ") and line not in UNDERSTOOD:
         assert result.code != 0
         assert result.err
     assert sorted(tmp_path.rglob("*")) == before
@@ -123,7 +133,18 @@ def test_the_hostile_lines_are_hostile(tmp_path: Path) -> None:
         ("false || echo a", "a\n", 0),
         ("false && echo a; echo b", "b\n", 0),
         ("true && echo a || echo b", "a\n", 0),
-        ("echo 'a  b' \"c $x\" || echo no", "", 2),
+        ("x=1; echo 'a  b' \"c $x\" || echo no", "a  b c 1\n", 0),
+        ("echo a | cat | wc -l", "1\n", 0),
+        ("false | true && echo last", "last\n", 0),
+        ("i=1; (i=2; echo $i); echo $((i * 3 - 7 / 2)) $i", "2\n0 1\n", 0),
+        ("echo ${nothing:-some} $((2 + 2))", "some 4\n", 0),
+        ("echo $((2 + ", "", 2),
+        ("echo $((a.b))", "", 2),
+        ("set -e; if false; then echo a; fi; false || echo b; ! true; false; echo c", "b\n", 1),
+        ("sh -ec 'false; echo c'", "", 1),
+        ("sh -c 'echo \"$1\" \"$2\"' sh 'a b' c", "a b c\n", 0),
+        ("umask 077; echo x >/tmp/f && stat -c %a /tmp/f", "600\n", 0),
+        ("case mgr12 in wrk*) echo w;; mgr?) echo one;; m*2) echo two;; esac", "two\n", 0),
         ("echo 'a  b' \"c d\" e\\ f", "a  b c d e f\n", 0),
         ("echo a >/dev/null && echo b", "b\n", 0),
         ("nothing-here 2>/dev/null || echo missing", "missing\n", 0),
@@ -212,7 +233,8 @@ async def test_a_swarm_folder_moved_aside_and_back(shell: HostShell) -> None:
     shell.world.start_docker(shell.host)
     assert await run("docker info --format '{{.Swarm.LocalNodeState}}'") == "inactive\n"
     shell.world.stop_docker(shell.host)
-    assert await run("mv /var/lib/docker/swarm.old /var/lib/docker/swarm") == ""
+    # An engine in no Swarm has made an empty folder, which would swallow the old one.
+    assert await run("rmdir /var/lib/docker/swarm && mv /var/lib/docker/swarm.old /var/lib/docker/swarm") == ""
     shell.world.start_docker(shell.host)
     assert shell.host.swarm is not None
     shell.world.kernel.advance(60)
@@ -296,9 +318,10 @@ FOREVER = "\\       valid_lft forever preferred_lft forever\n"
         ("cp /etc/hostname /srv/h && cat /srv/h", "mgr1\n", 0),
         ("nproc && timedatectl show --property=NTPSynchronized --value", "2\nyes\n", 0),
         ("ip -o addr", f"2: eth0    inet 10.0.1.11/24 scope global eth0{FOREVER}", 0),
-        ("ip addr add 10.0.1.99/32 dev eth0 && ip -o addr", f"10.0.1.99/24 scope global secondary eth0{FOREVER}", 0),
+        ("ip addr add 10.0.1.99/32 dev eth0 && ip -o addr", f"10.0.1.99/32 scope global eth0{FOREVER}", 0),
         ("ip addr add 10.0.1.11/32 dev eth0", "RTNETLINK answers: File exists\n", 2),
-        ("ip link set eth0 down", 'ip: only "addr" and "route" are known on a simulated host\n', 1),
+        ("ip addr add 10.0.1.9/24 dev eth0; ip -o addr", f"10.0.1.9/24 scope global secondary eth0{FOREVER}", 0),
+        ("ip link set eth0 down", 'ip: of objects only "addr", "route" and "neigh" is known on a simulated host\n', 1),
         ("du -sh /var/lib/docker/swarm", "123M\t/var/lib/docker/swarm\n", 0),
     ],
 )

@@ -32,7 +32,7 @@ async def join(call: Call) -> Response:
 
 @route("POST", "/swarm/leave")
 async def leave(call: Call) -> Response:
-    membership.leave(call.world, call.host, force=call.flag("force"))
+    await membership.leave(call.world, call.host, force=call.flag("force"))
     return Response()
 
 

@@ -138,23 +138,23 @@ async def _create(context: Context, asked: _Asked) -> Output:
     parent = posixpath.dirname(target)
     if to_file and (files.kind(host, target) == "folder" or files.kind(host, parent) != "folder"):
         raise TarError(f"{asked.file}: Cannot open: No such file or directory")
-    members: list[Member] = []
+    found: list[Member] = []
     missing = ""
     for name in asked.names:
         full = posixpath.normpath(posixpath.join(asked.folder, name))
         if files.kind(host, full) not in ("file", "folder"):
             missing += f"tar: {name}: Cannot stat: No such file or directory\n"
             continue
-        members += _members(host, full, name, target if to_file else "")
+        found += members(host, full, name, target if to_file else "")
     form = tarball.Form(gzip=asked.gzip, sparse=asked.sparse, posix=asked.posix, numeric=asked.numeric)
-    data = tarball.pack(members, form, now=now)
+    data = tarball.pack(found, form, now=now)
     if to_file:
         # Half of it is there before the whole is: what comes in between leaves a half one behind.
         _write(context, target, data[: len(data) // 2], asked.file)
     await context.world.kernel.sleep(SECONDS)
     if faults.TAR_KILLED in host.faults:
         return Output(err="Killed\n", code=137)
-    shown = "".join(f"{member.name}\n" for member in members) if asked.verbose else ""
+    shown = "".join(f"{member.name}\n" for member in found) if asked.verbose else ""
     ended = f"{missing}tar: Exiting with failure status due to previous errors\n" if missing else ""
     if not to_file:
         return Output(out=data.decode("utf-8", "surrogateescape"), err=shown + ended, code=2 if missing else 0)
@@ -172,8 +172,14 @@ def _write(context: Context, target: str, data: bytes, shown: str) -> None:
         raise TarError(f"{shown}: {said}") from None
 
 
-def _members(host: Host, full: str, name: str, but: str) -> list[Member]:
-    """What tar writes of a path: folders before what is in them, their names with a slash at the end."""
+def members(host: Host, full: str, name: str, but: str = "") -> list[Member]:
+    """What tar writes of a path: folders before what is in them, their names with a slash at the end.
+
+    Args:
+        full: the path.
+        name: what it is called in the archive.
+        but: a path that is left out: of the archive itself.
+    """
     if files.kind(host, full) == "file":
         found = files.content(host, full)
         return [] if found is None else [Member(name.lstrip("/"), found)]
@@ -211,11 +217,11 @@ def _found(context: Context, asked: _Asked) -> dict[str, Member]:
 
 
 def _read(context: Context, asked: _Asked) -> Output:
-    members = _found(context, asked)
+    there = _found(context, asked)
     wanted = [posixpath.normpath(name).lstrip("/") for name in asked.names]
     chosen = {
         name: member
-        for name, member in members.items()
+        for name, member in there.items()
         if not wanted or any(name == one or name.startswith(f"{one}/") for one in wanted)
     }
     if wanted and not chosen:

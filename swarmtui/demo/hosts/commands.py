@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -43,9 +44,14 @@ class Context:
     name: str = ""
 
 
+_READS = re.compile(r"\bcat\s*(?:[>;&|)'\"]|$)|/dev/stdin\b|\bdd of=|\bread -r \w+\s*(?:[;&'\"]|$)")
+"""What of a line of shell takes what comes in."""
+
 Command = Callable[[Context], Awaitable[Output]]
 
 COMMANDS: dict[str, Command] = {}
+WORDS = {"if", "while", "until", "for", "case", "{", "!", "set", "exit", "umask", "cd", "trap", "read", "shift"}
+"""Words that only a whole shell knows at the beginning of a command."""
 
 
 def command(*names: str) -> Callable[[Command], Command]:
@@ -75,7 +81,25 @@ class HostShell:
 
         if (knocked := await probing.knock(self.world, self.host, line)) is not None:
             return knocked
-        return await shell.execute(line, self._one, stdin)
+        return await self._line(line, stdin)
+
+    async def _line(self, line: str, stdin: bytes, within: Shell | None = None, *given: str) -> Output:
+        """Run a line: simple ones at once, what has more of a shell in it as a script.
+
+        Args:
+            given: the name of the shell and its parameters, as they follow `sh -c LINE`.
+        """
+        try:
+            plain = not given and within is None and not any(one.words[0] in WORDS for one in shell.parse(line))
+        except shell.ShellSyntaxError:
+            plain = False
+        if plain:
+            return await shell.execute(line, self._one, stdin)
+        from swarmtui.demo.hosts.script import Shell
+
+        inner = Shell(self.host, self.world.kernel.now, self._command, within)
+        inner.parameters = list(given[1:])
+        return await inner.run(line, f"{given[0] if given else 'sh'}: 1", stdin)
 
     async def _one(self, words: list[str], env: dict[str, str], stdin: bytes) -> Output:
         return await self._command(words, env, stdin, None)
@@ -89,8 +113,10 @@ class HostShell:
             if not args or args[0].startswith("-"):
                 return Output(err="sudo: on a simulated host only `sudo [-n] COMMAND' is known\n", code=1)
             name, args = args[0], args[1:]
-        if name in ("sh", "bash", "/bin/sh") and len(args) >= 2 and args[0] in ("-c", "-ec", "-lc"):
-            return await shell.execute(args[1], self._one, stdin)
+        if name in ("sh", "bash", "/bin/sh") and len(args) >= 2 and re.fullmatch(r"-[elu]*c", args[0]):
+            flags = "".join(letter for letter in args[0] if letter in "eu")
+            line = f"set -{flags}; {args[1]}" if flags else args[1]
+            return await self._line(line, stdin, within, *args[2:])
         if name in ("sh", "/bin/sh") and args and not args[0].startswith("-"):
             from swarmtui.demo.hosts.script import Shell
 
@@ -135,7 +161,7 @@ class HostShell:
         """Does this line read its standard input?"""
         words = self._words(line)
         starts = range(len(words))
-        if "tee" in words:
+        if "tee" in words or _READS.search(line):
             return True
         if "tar" in words:
             from swarmtui.demo.hosts.archives import reads_stdin
@@ -154,7 +180,18 @@ class HostShell:
 
 def _load() -> None:
     """Register all commands."""
-    for name in ("basics", "machine", "probing", "jobs", "units", "storage", "reading", "archives", "docker"):
+    for name in (
+        "basics",
+        "machine",
+        "addresses",
+        "probing",
+        "jobs",
+        "units",
+        "storage",
+        "reading",
+        "archives",
+        "docker",
+    ):
         importlib.import_module(f"swarmtui.demo.hosts.{name}")
 
 

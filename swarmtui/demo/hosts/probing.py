@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from swarmtui.demo.hosts.commands import Context, command
 from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.world.host import Host
+from swarmtui.demo.world.paths import route
 from swarmtui.demo.world.world import World
 
 _LISTENER = re.compile(r"(?:tcp|udp):\d{1,5}")
@@ -59,8 +60,8 @@ def listen(world: World, host: Host, line: str) -> Listener | None:
 
 def _open(world: World, source: Host, address: str, port: str) -> tuple[Host, Listener | None] | None:
     """Who gets what a host sends to a port ("udp 7946"); None where it does not arrive, or nobody takes it."""
-    to = world.host_at(address)
-    if to is None or not to.powered or not world.connected(source.name, to.name) or port in to.blocked:
+    to = route(world, source, address)
+    if to is None or port in to.blocked:
         return None
     listener = next((known for known in world.listeners if known.host is to and port in known.ports), None)
     return (to, listener) if listener is not None or port in _of_docker(to) else None

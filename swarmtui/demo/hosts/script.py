@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import posixpath
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from swarmtui.demo.hosts import files
 from swarmtui.demo.hosts.script_parser import parse
-from swarmtui.demo.hosts.script_signals import SIGNALS, Family
-from swarmtui.demo.hosts.script_streams import Files, Sink, Streams
+from swarmtui.demo.hosts.script_signals import SIGNALS
+from swarmtui.demo.hosts.script_streams import Sink, Streams
 from swarmtui.demo.hosts.script_tree import (
     Block,
     Case,
@@ -20,13 +20,12 @@ from swarmtui.demo.hosts.script_tree import (
     Function,
     Group,
     If,
-    Redirect,
+    Pipe,
     Simple,
+    Subshell,
     Substitution,
-    Text,
-    Variable,
-    Word,
 )
+from swarmtui.demo.hosts.script_words import ExitError, Expanding, ReturnError, ScriptError
 from swarmtui.demo.hosts.shell import Output, ShellSyntaxError
 from swarmtui.demo.world.host import Host
 
@@ -38,27 +37,7 @@ External = Callable[[list[str], dict[str, str], bytes, "Shell"], Awaitable[Outpu
 """Runs one command: its words, its extra environment, its input, and the shell it runs in."""
 
 
-class _ExitError(Exception):
-    """`exit`, or the end of a shell that a signal ends."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class _ReturnError(Exception):
-    """`return`."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class ScriptError(Exception):
-    """What the shell itself complains of; it ends."""
-
-
-class Shell:
+class Shell(Expanding):
     """One shell with its variables.
 
     Args:
@@ -67,23 +46,15 @@ class Shell:
     """
 
     def __init__(self, host: Host, now: Callable[[], float], external: External, parent: Shell | None = None) -> None:
-        self.host = host
-        self.now = now
+        super().__init__(host, now, parent)
         self.external = external
-        self.family: Family = Family() if parent is None else parent.family
-        self.cwd: str = "/root" if parent is None else parent.cwd
-        self.umask: int = 0o022 if parent is None else parent.umask
         self.ignored: set[str] = set() if parent is None else set(parent.ignored)
-        self._files = Files(host, now)
         self.traps: dict[str, str] = {}
         self.pending = ""
-        self.variables: dict[str, str] = {}
         self.functions: dict[str, Group] = {}
-        self.parameters: list[str] = []
-        self.status = 0
-        self.strict = False
+        self.ends_on_failure = False
+        self._asking = 0
         self._depth = 0
-        self._inner = 0
 
     async def script(self, path: str, arguments: Sequence[str], stdin: bytes = b"") -> Output:
         """Run the script in a file, as `sh FILE` does."""
@@ -113,35 +84,46 @@ class Shell:
         try:
             await self._block(block, streams)
             code = self.status
-        except _ExitError as end:
+        except ExitError as end:
             code = end.code
         action = self.traps.pop("EXIT", "")
         if action:
             try:
                 self.status = code
                 await self._block(parse(action), streams)
-            except _ExitError as end:
+            except ExitError as end:
                 code = end.code
         return code
-
-    def path(self, word: str) -> str:
-        """A path as an absolute one."""
-        return posixpath.normpath(posixpath.join(self.cwd, word))
 
     # -- control flow
 
     async def _block(self, block: Block, streams: Streams) -> None:
         for chain in block.chains:
-            await self._chain(chain, streams)
+            if await self._chain(chain, streams) and self.status != 0 and self.ends_on_failure and not self._asking:
+                raise ExitError(self.status)
 
-    async def _chain(self, chain: Chain, streams: Streams) -> None:
-        for joint, command, denied in chain.commands:
+    async def _chain(self, chain: Chain, streams: Streams) -> bool:
+        """Run a chain; returns whether it was its last command that ended it, and not one it asked."""
+        last = False
+        for at, (joint, command, denied) in enumerate(chain.commands, 1):
             if (joint == "&&" and self.status != 0) or (joint == "||" and self.status == 0):
                 continue
-            await self._command(command, streams)
+            last = at == len(chain.commands) and not denied
+            with self._asked(not last):
+                await self._command(command, streams)
             if denied:
                 self.status = int(self.status == 0)
             await self._heed(streams)
+        return last
+
+    @contextmanager
+    def _asked(self, really: bool = True) -> Iterator[None]:
+        """What runs here may fail, also after `set -e`."""
+        self._asking += really
+        try:
+            yield
+        finally:
+            self._asking -= really
 
     async def _heed(self, streams: Streams) -> None:
         """A signal came meanwhile: do what the trap says, or end."""
@@ -150,10 +132,10 @@ class Shell:
             return
         if self._inner:
             # A subshell has no traps: it ends, and the shell around it does what its own say.
-            raise _ExitError(128 + SIGNALS[name])
+            raise ExitError(128 + SIGNALS[name])
         self.pending = ""
         if name not in self.traps:
-            raise _ExitError(128 + SIGNALS[name])
+            raise ExitError(128 + SIGNALS[name])
         status = self.status
         await self._block(parse(self.traps[name]), streams)
         self.status = status
@@ -166,6 +148,13 @@ class Shell:
                 inner = await self._redirected(command.redirects, streams)
                 if inner is not None:
                     await self._block(command.body, inner)
+            case Subshell():
+                inner = await self._redirected(command.redirects, streams)
+                if inner is not None:
+                    with self._inside():
+                        await self._block(command.body, inner)
+            case Pipe():
+                await self._pipe(command, streams)
             case Function():
                 self.functions[command.name] = command.body
                 self.status = 0
@@ -180,7 +169,8 @@ class Shell:
                 await self._case(command, streams)
             case _:
                 for _ in range(_ENDLESS):
-                    await self._block(command.condition, streams)
+                    with self._asked():
+                        await self._block(command.condition, streams)
                     if (self.status == 0) == command.until:
                         self.status = 0
                         return
@@ -188,9 +178,20 @@ class Shell:
                     await asyncio.sleep(0)
                 raise ScriptError("this loop does not end")
 
+    async def _pipe(self, pipe: Pipe, streams: Streams) -> None:
+        """Each in a shell of its own, one after the other: nothing here writes without an end."""
+        given = streams.stdin
+        for at, part in enumerate(pipe.parts, 1):
+            last = at == len(pipe.parts)
+            inner = Streams(given, streams.out if last else Sink(), streams.err)
+            with self._inside(), self._asked(not last):
+                await self._command(part, inner)
+            given = bytes(inner.out.data)
+
     async def _if(self, command: If, streams: Streams) -> None:
         for condition, body in command.branches:
-            await self._block(condition, streams)
+            with self._asked():
+                await self._block(condition, streams)
             if self.status == 0:
                 await self._block(body, streams)
                 return
@@ -203,7 +204,7 @@ class Shell:
         self.status = 0
         for patterns, body in command.branches:
             for pattern in patterns:
-                if pattern == (Text("*", False),) or await self._joined(pattern, streams) == value:
+                if re.fullmatch(await self._pattern(pattern, streams), value, re.DOTALL):
                     await self._block(body, streams)
                     return
 
@@ -236,7 +237,7 @@ class Shell:
             if self._depth > _DEEPEST:
                 raise ScriptError("functions call each other without an end")
             await self._command(body, streams)
-        except _ReturnError as end:
+        except ReturnError as end:
             self.status = end.code
         finally:
             self.parameters = outer
@@ -262,13 +263,15 @@ class Shell:
     async def _built_in(self, name: str, arguments: list[str], streams: Streams) -> bool:
         self_status = 0
         if name == "exit":
-            raise _ExitError(_number(arguments, self.status))
+            raise ExitError(_number(arguments, self.status))
         if name == "return":
-            raise _ReturnError(_number(arguments, self.status))
+            raise ReturnError(_number(arguments, self.status))
         if name == "set":
-            if arguments not in (["-u"], ["+u"]):
-                raise ScriptError("only `set -u' is known on a simulated host")
-            self.strict = arguments == ["-u"]
+            if not arguments or any(word[:1] not in "-+" or set(word[1:]) - set("eu") for word in arguments):
+                raise ScriptError("only `set -e' and `set -u' are known on a simulated host")
+            for word in arguments:
+                self.strict = word[0] == "-" if "u" in word else self.strict
+                self.ends_on_failure = word[0] == "-" if "e" in word else self.ends_on_failure
         elif name == "umask":
             if len(arguments) != 1 or set(arguments[0]) - set("01234567"):
                 raise ScriptError("umask: only `umask OCTAL' is known on a simulated host")
@@ -311,111 +314,6 @@ class Shell:
         for at, name in enumerate(names):
             self.variables[name] = values[at].strip() if at < len(values) else ""
         return 0 if ended else 1
-
-    # -- redirections
-
-    async def _redirected(self, redirects: list[Redirect], streams: Streams) -> Streams | None:
-        """The streams of a command; None where a file could not be opened."""
-        result = Streams(streams.stdin, streams.out, streams.err)
-        for redirect in redirects:
-            target = await self._joined(redirect.target, streams)
-            if redirect.sign == ">&":
-                sink = result.out if target == "1" else result.err
-            elif target == "/dev/null":
-                sink = Sink()
-            elif redirect.sign == "<":
-                found = files.content(self.host, self.path(target), self.now())
-                if found is None:
-                    self._files.write(streams.err, f"sh: 1: cannot open {target}: No such file\n")
-                    self.status = 2
-                    return None
-                result.stdin = found.whole()
-                continue
-            else:
-                sink = Sink(self.path(target), 0o666 & ~self.umask)
-                said = self._files.open(sink.path, self.umask, append=redirect.sign == ">>")
-                if said:
-                    self._files.write(streams.err, f"sh: 1: cannot create {target}: {said}\n")
-                    self.status = 2
-                    return None
-            if redirect.sign == "<":
-                result.stdin = b""
-            elif redirect.descriptor == 1:
-                result.out = sink
-            else:
-                result.err = sink
-        return result
-
-    # -- expansions
-
-    async def _expanded(self, words: Sequence[Word], streams: Streams) -> list[str]:
-        """Words with everything put in, split where nothing was quoted."""
-        result: list[str] = []
-        for word in words:
-            fields: list[str] = []
-            open_field = False
-            for part in word:
-                value = await self._value(part, streams)
-                if isinstance(part, Text) or part.quoted:
-                    fields[-1:] = [fields[-1] + value] if open_field else [*fields[-1:], value]
-                    open_field = True
-                    continue
-                pieces = value.split()
-                if not pieces:
-                    open_field = open_field and not value
-                    continue
-                if open_field and not value[0].isspace():
-                    fields[-1] += pieces.pop(0)
-                fields += pieces
-                open_field = not value[-1].isspace()
-            result += fields
-        return result
-
-    async def _joined(self, word: Word, streams: Streams) -> str:
-        """A word with everything put in, as one."""
-        return "".join([await self._value(part, streams) for part in word])
-
-    async def _value(self, part: object, streams: Streams) -> str:
-        if isinstance(part, Text):
-            return part.text
-        if isinstance(part, Substitution):
-            inner = Streams(b"", Sink(), streams.err)
-            with self._inside():
-                await self._block(part.body, inner)
-            return inner.out.text().rstrip("\n")
-        assert isinstance(part, Variable)
-        return self._variable(part.name)
-
-    @contextmanager
-    def _inside(self) -> Iterator[None]:
-        """A subshell: what it sets is forgotten."""
-        kept = dict(self.variables), self.cwd, self.umask
-        self._inner += 1
-        try:
-            yield
-        except _ExitError as end:
-            self.status = end.code
-        finally:
-            self.variables, self.cwd, self.umask = kept
-            self._inner -= 1
-
-    def _variable(self, name: str) -> str:
-        if name == "?":
-            return str(self.status)
-        if name == "*":
-            return " ".join(self.parameters)
-        if name == "#":
-            return str(len(self.parameters))
-        if name == "$":
-            return "4711"
-        if name.isdigit():
-            at = int(name) - 1
-            found = self.parameters[at] if at < len(self.parameters) else None
-        else:
-            found = self.variables.get(name)
-        if found is None and self.strict:
-            raise ScriptError(f"{name}: parameter not set")
-        return found or ""
 
 
 def _number(arguments: list[str], default: int) -> int:

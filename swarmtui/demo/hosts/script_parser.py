@@ -1,12 +1,13 @@
 """Reads scripts for the shell of the simulated hosts: the part of POSIX sh that jobs on hosts are written in.
 
-Strict: pipes, background jobs, subshells, globs, arithmetic, here-documents and the finer expansions are refused.
+Strict: background jobs, globs of files, here-documents and the finer expansions are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from swarmtui.demo.hosts.script_reader import Reader
 from swarmtui.demo.hosts.script_tree import (
     Block,
     Case,
@@ -16,11 +17,11 @@ from swarmtui.demo.hosts.script_tree import (
     Function,
     Group,
     If,
+    Pipe,
     Redirect,
     Simple,
-    Substitution,
+    Subshell,
     Text,
-    Variable,
     While,
     Word,
 )
@@ -66,36 +67,7 @@ def parse(text: str) -> Block:
     return block
 
 
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.depth = 0
-
-    def refuse(self, what: str) -> ShellSyntaxError:
-        line = self.text.count("\n", 0, self.at) + 1
-        shown = "end of file" if not what else f"`{what}'"
-        return ShellSyntaxError(f"line {line}: {shown} is not supported here")
-
-    def peek(self, length: int = 1) -> str:
-        return self.text[self.at : self.at + length]
-
-    def at_end(self) -> bool:
-        return self.at >= len(self.text)
-
-    def skip(self, *, lines: bool = False) -> None:
-        """Blanks and comments; with `lines`, also ends of lines."""
-        while not self.at_end():
-            if self.peek() in (" ", "\t") or (lines and self.peek() == "\n"):
-                self.at += 1
-            elif self.peek(2) == "\\\n":
-                self.at += 2
-            elif self.peek() == "#":
-                end = self.text.find("\n", self.at)
-                self.at = len(self.text) if end < 0 else end
-            else:
-                return
-
+class _Parser(Reader):
     def keyword(self) -> str:
         """The reserved word that stands here; nothing else."""
         self.skip(lines=True)
@@ -148,13 +120,25 @@ class _Parser:
     def _negated(self) -> tuple[Command, bool]:
         if self.keyword() == "!":
             self.at += 1
-            return self._command(), True
-        return self._command(), False
+            return self._piped(), True
+        return self._piped(), False
+
+    def _piped(self) -> Command:
+        parts = [self._command()]
+        while True:
+            self.skip()
+            if self.peek() != "|" or self.peek(2) == "||":
+                return parts[0] if len(parts) == 1 else Pipe(parts)
+            self.at += 1
+            self.skip(lines=True)
+            parts.append(self._command())
 
     def _command(self) -> Command:
         word = self.keyword()
         if word == "{":
             return self._group()
+        if self.peek() == "(":
+            return self._subshell()
         if word == "if":
             return self._if()
         if word in ("while", "until"):
@@ -177,6 +161,17 @@ class _Parser:
         while (redirect := self._redirect()) is not None:
             group.redirects.append(redirect)
         return group
+
+    def _subshell(self) -> Subshell:
+        self.at += 1
+        body = self.block(lambda: self.peek() == ")" or self.at_end())
+        if self.peek() != ")" or not body.chains:
+            raise self.refuse(self.peek())
+        self.at += 1
+        subshell = Subshell(body)
+        while (redirect := self._redirect()) is not None:
+            subshell.redirects.append(redirect)
+        return subshell
 
     def _if(self) -> If:
         self.expect("if")
@@ -238,20 +233,11 @@ class _Parser:
         self.expect("esac")
         return Case(word, branches)
 
-    def _name(self) -> str:
-        begin = self.at
-        while not self.at_end() and (self.peek().isalnum() or self.peek() == "_"):
-            self.at += 1
-        name = self.text[begin : self.at]
-        if not name.isidentifier() or not name.isascii():
-            raise self.refuse(self.peek())
-        return name
-
     def _simple(self) -> Command:
         command = Simple()
         while True:
             self.skip()
-            if self.at_end() or self.peek() in "\n;)" or self.peek(2) in ("&&", "||"):
+            if self.at_end() or self.peek() in "\n;)|" or self.peek(2) == "&&":
                 break
             redirect = self._redirect()
             if redirect is not None:
@@ -306,81 +292,3 @@ class _Parser:
             raise self.refuse(">&")
         default = 0 if sign == "<" else 1
         return Redirect(default if descriptor < 0 else descriptor, sign, target)
-
-    def _word(self, *, pattern: bool = False) -> Word:
-        parts: list[Text | Variable | Substitution] = []
-        begin = self.at
-        while not self.at_end():
-            char = self.peek()
-            if char == "'":
-                end = self.text.find("'", self.at + 1)
-                if end < 0:
-                    raise ShellSyntaxError("unexpected EOF while looking for matching `''")
-                parts.append(Text(self.text[self.at + 1 : end], True))
-                self.at = end + 1
-            elif char == '"':
-                self._double(parts)
-            elif char == "\\":
-                if self.peek(2) in ("\\", "\\\n"):
-                    raise self.refuse("\\")
-                parts.append(Text(self.text[self.at + 1], True))
-                self.at += 2
-            elif char == "$":
-                parts.append(self._dollar(quoted=False))
-            elif char in " \t\n;&|<>()":
-                break
-            else:
-                lone = char == "[" and self.at == begin and self.text[self.at + 1 : self.at + 2] in (" ", "\t")
-                whole = pattern and char == "*" and self.text[self.at + 1 : self.at + 2] == ")"
-                special = char in "`*?" or (char in "~#[" and self.at == begin)
-                if special and not (lone or whole):
-                    raise self.refuse(char)
-                parts.append(Text(char, False))
-                self.at += 1
-        if self.at == begin:
-            raise self.refuse(self.peek())
-        return tuple(parts)
-
-    def _double(self, parts: list[Text | Variable | Substitution]) -> None:
-        self.at += 1
-        parts.append(Text("", True))
-        while not self.at_end():
-            char = self.peek()
-            if char == '"':
-                self.at += 1
-                return
-            if char == "$":
-                parts.append(self._dollar(quoted=True))
-            elif char == "`":
-                raise self.refuse(char)
-            else:
-                if char == "\\" and self.text[self.at + 1 : self.at + 2] in ('"', "\\", "$", "`"):
-                    self.at += 1
-                    char = self.peek()
-                parts.append(Text(char, True))
-                self.at += 1
-        raise ShellSyntaxError("unexpected EOF while looking for matching `\"'")
-
-    def _dollar(self, *, quoted: bool) -> Variable | Substitution:
-        self.at += 1
-        char = self.peek()
-        if self.peek(2) == "((":
-            raise self.refuse("$((")
-        if char == "(":
-            self.at += 1
-            body = self.block(lambda: self.peek() == ")" or self.at_end())
-            if self.peek() != ")":
-                raise self.refuse("")
-            self.at += 1
-            return Substitution(body, quoted)
-        if char and char in "?*#$123456789":
-            self.at += 1
-            return Variable(char, quoted)
-        braced = char == "{"
-        self.at += braced
-        name = self._name()
-        if braced:
-            if self.peek() != "}":
-                raise self.refuse(f"${{{name}{self.peek()}")
-            self.at += 1
-        return Variable(name, quoted)

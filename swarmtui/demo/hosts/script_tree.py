@@ -15,10 +15,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`$name`, `$1`, `$?`, `$*`, `$#`, `$$`."""
+    """`$name`, `$1`, `$?`, `$*`, `$#`, `$$`; `${name:-default}` with what stands in for nothing."""
 
     name: str
     quoted: bool
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,16 @@ class Substitution:
     quoted: bool
 
 
-Word = tuple[Text | Variable | Substitution, ...]
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`$((…))` of whole numbers."""
+
+    text: str
+    quoted: bool
+
+
+Part = Text | Variable | Substitution | Arithmetic
+Word = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,22 @@ class Function:
     body: Group
 
 
-Command = Simple | Group | If | While | For | Case | Function
+@dataclass(slots=True)
+class Subshell:
+    """`( …; )`: what it sets is forgotten."""
+
+    body: Block
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Pipe:
+    """Commands of which each reads what the one before wrote."""
+
+    parts: list[Command]
+
+
+Command = Simple | Group | Subshell | Pipe | If | While | For | Case | Function
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from swarmtui.demo.sshlib import asyncssh
 from swarmtui.demo.world import disk
 from swarmtui.demo.world.host import Host, LocalSwarm
+from swarmtui.demo.world.paths import route
 from swarmtui.demo.world.pki import Certificate
 from swarmtui.demo.world.world import World
 
@@ -30,8 +31,8 @@ def listening(world: World, origin: Host, address: str, port: int) -> LocalSwarm
 
     A manager listens once its node runs: not while it is locked, nor after it was removed.
     """
-    host = origin if address in ("127.0.0.1", "localhost", "::1") else world.host_at(address)
-    if port != PORT or host is None or not host.running or not world.connected(origin.name, host.name):
+    host = route(world, origin, address)
+    if port != PORT or host is None or not host.running:
         return None
     swarm = host.swarm
     if swarm is None or swarm.role != "manager" or swarm.locked or swarm.rejected:

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from swarmtui.demo.hosts import jobs
 from swarmtui.demo.hosts.commands import Context, command
 from swarmtui.demo.hosts.shell import Output
-from swarmtui.demo.world import faults
+from swarmtui.demo.world import faults, returners
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import DOCKER_START, DOCKER_STOP
 
 VERSION = "systemd 252 (252.39-1~deb12u1)\n+PAM +AUDIT +SELINUX +APPARMOR +IMA +SMACK +SECCOMP +GCRYPT\n"
+_DOCKERD = (
+    "{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS ; ignore_errors=no ; "
+    "start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }"
+)
 USERSPACE = 2.0
 """Seconds from the start of the kernel to that of systemd."""
 
@@ -43,6 +47,8 @@ async def systemctl(context: Context) -> Output:
         return Output(out="running\n")
     if words[:1] == ["show"]:
         return _show(context, words[1:])
+    if words == ["daemon-reload"]:
+        return Output()
     if len(words) < 2:
         return Output(err="Too few arguments.\n", code=1)
     return await _unit(context, words[0], words[1:])
@@ -77,11 +83,12 @@ def _show(context: Context, names: list[str]) -> Output:
         transient = jobs.unit_of(context.host, unit)
         properties = {
             "Id": unit if "." in unit else f"{unit}.service",
-            "LoadState": "loaded" if found else "not-found",
+            "LoadState": "masked" if unit in context.host.masked else "loaded" if found else "not-found",
             "ActiveState": state,
             "SubState": {"active": working, "deactivating": "stop-post", "failed": "failed"}.get(state, "dead"),
             "MainPID": str(transient.pid if transient is not None else 612 if unit == "docker" and found else 0),
-            "UnitFileState": "transient" if transient is not None else "enabled" if found else "",
+            "UnitFileState": "transient" if transient is not None else _enabled(context.host, unit) if found else "",
+            "ExecStart": _DOCKERD if unit == "docker" else "",
             "ActiveEnterTimestampMonotonic": str(int(max(started, USERSPACE) * 1e6)) if unit == "docker" else "0",
         }
         shown = {key: value for key, value in properties.items() if not wanted or key in wanted}
@@ -99,6 +106,13 @@ async def journalctl(context: Context) -> Output:
     lines = [f"{when} {host.name} systemd[1]: Started Docker Application Container Engine."]
     if host.swarm is not None and host.swarm.locked:
         lines.append(f"{when} {host.name} dockerd[612]: cluster exited with error: swarm is encrypted")
+    if host.swarm is not None and returners.disowned(context.world, host):
+        why = f"Permission denied: node {host.swarm.node_id} was removed from swarm"
+        lines.append(
+            f'{when} {host.name} dockerd[612]: level=error msg="error receiving response" error="rpc error: '
+            f"code = PermissionDenied desc = Permission denied: unauthorized peer role: rpc error: "
+            f'code = PermissionDenied desc = {why}"'
+        )
     if not host.docker:
         lines.append(f"{when} {host.name} systemd[1]: Stopped Docker Application Container Engine.")
     return Output(out="".join(f"{line}\n" for line in lines))
@@ -128,20 +142,57 @@ async def _unit(context: Context, verb: str, names: list[str]) -> Output:
     for unit in sorted(set(bare) - set(states)):
         return Output(err=f"Failed to {verb} {unit}.service: Unit {unit}.service not found.\n", code=5)
     if verb == "is-enabled":
-        return Output(out="enabled\n" * len(bare))
+        found = [_enabled(host, unit) for unit in bare]
+        return Output(out="".join(f"{state}\n" for state in found), code=0 if "enabled" in found else 1)
     if verb == "stop":
         for unit in bare:
             if (transient := jobs.unit_of(host, unit)) is not None:
                 await jobs.stop(transient)
         return await _stop(context, set(bare))
     if verb in ("start", "restart", "reload-or-restart"):
+        if hidden := sorted(set(bare) & host.masked):
+            return Output(err=f"Failed to {verb} {_full(hidden[0])}: Unit {_full(hidden[0])} is masked.\n", code=1)
         return await _start(context, set(bare), again=verb != "start")
     if verb == "reset-failed":
         host.docker_failed = False
         return Output()
-    if verb in ("enable", "disable", "daemon-reload"):
-        return Output()
+    if verb in ("enable", "disable", "mask", "unmask"):
+        return await _settings(context, verb, bare)
     return Output(err=f"Unknown command verb {verb}.\n", code=1)
+
+
+def _full(unit: str) -> str:
+    return unit if "." in unit else f"{unit}.service"
+
+
+def _enabled(host: Host, unit: str) -> str:
+    return "masked" if unit in host.masked else "disabled" if unit in host.disabled else "enabled"
+
+
+_WANTS = {"docker": "multi-user.target.wants", "docker.socket": "sockets.target.wants"}
+
+
+async def _settings(context: Context, verb: str, units: list[str]) -> Output:
+    """Whether units start with the host, or at all; with --now they are started or stopped as well."""
+    host = context.host
+    result = Output()
+    for unit in units:
+        known = host.masked if "mask" in verb else host.disabled
+        on = verb in ("enable", "unmask")
+        if on == (unit not in known):
+            continue
+        if verb == "enable" and unit in host.masked:
+            full = _full(unit)
+            return Output(err=f"Failed to enable unit: Unit file /etc/systemd/system/{full} is masked.\n", code=1)
+        known.symmetric_difference_update({unit})
+        where = f"/etc/systemd/system/{'' if 'mask' in verb else _WANTS.get(unit, '') + '/'}{_full(unit)}"
+        target = "/dev/null" if "mask" in verb else f"/lib/systemd/system/{_full(unit)}"
+        made = verb in ("enable", "mask")
+        result.err += f"Created symlink {where} → {target}.\n" if made else f'Removed "{where}".\n'
+    if "--now" in context.args and verb != "unmask":
+        happened = await (_start(context, set(units), again=False) if verb == "enable" else _stop(context, set(units)))
+        result.err, result.code = result.err + happened.err, happened.code
+    return result
 
 
 async def _settled(context: Context, delay: float, action: Callable[[], None]) -> None:

@@ -68,3 +68,42 @@ def node_named(cluster: Cluster, hostname: str) -> Node | None:
 def tasks_on(control: Control, node: Node) -> int:
     """How many tasks still run there."""
     return sum(not task.over for task in control.cluster.tasks_on(node.id))
+
+
+def one_swarm(world: World) -> list[str]:
+    """No two Swarms live side by side."""
+    live = [control for cluster in world.clusters if (control := world.control(cluster)).raft.leader is not None]
+    leaders = sorted(control.raft.members[control.raft.leader or ""].host for control in live)
+    return [f"There are {len(live)} live Swarms, led by {' and '.join(leaders)}."] if len(live) > 1 else []
+
+
+def same_swarm(world: World, control: Control) -> list[str]:
+    """It is the Swarm of the beginning, and not a new one."""
+    same = control.cluster.id == world.clusters[0].id
+    return [] if same else ["This is another Swarm: nothing of the old one is in it."]
+
+
+def _content(cluster: Cluster) -> dict[str, dict[str, object]]:
+    return {
+        "service": {one.name: one.spec["TaskTemplate"]["ContainerSpec"]["Image"] for one in cluster.services.values()},
+        "network": {one.label: one.driver for one in cluster.networks.values()},
+        "secret": {one.name: one.spec.get("Data") for one in cluster.secrets.values()},
+        "config": {one.name: one.spec.get("Data") for one in cluster.configs.values()},
+    }
+
+
+def remember(world: World, cluster: Cluster) -> None:
+    """What is there now must be there at the end."""
+    world.remembered = _content(cluster)
+
+
+def content_kept(world: World, control: Control) -> list[str]:
+    """All that was remembered is there, with the same content."""
+    now = _content(control.cluster)
+    left = []
+    for kind, known in world.remembered.items():
+        missing = sorted(name for name in known if name not in now[kind])
+        other = sorted(name for name in known if name in now[kind] and known[name] != now[kind][name])
+        left += [f"Missing: {kind} {', '.join(missing)}."] if missing else []
+        left += [f"Not as it was: {kind} {', '.join(other)}."] if other else []
+    return left

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from swarmtui.demo.world.host import Container, Host
 from swarmtui.demo.world.images import Behaviour, behaviour
 from swarmtui.demo.world.objects import RANK, Task
+from swarmtui.demo.world.paths import in_session
 
 if TYPE_CHECKING:
     from swarmtui.demo.world.world import World
@@ -51,7 +52,11 @@ class Agent:
             and not swarm.locked
             and not swarm.error
             and swarm.node_id in swarm.cluster.nodes
-            and swarm.raft.leads_for(self.host)
+            and (
+                swarm.raft.leads_for(self.host)
+                if swarm.node_id in swarm.raft.members
+                else in_session(self.world, self.host)
+            )
         )
 
     def task_changed(self, task: Task) -> None:

@@ -14,6 +14,7 @@ from swarmtui.demo.world.networks import Networks
 from swarmtui.demo.world.nodes import Nodes
 from swarmtui.demo.world.objects import Json, Service, Task
 from swarmtui.demo.world.orchestrator import Orchestrator
+from swarmtui.demo.world.paths import follow_all
 from swarmtui.demo.world.raft import Raft
 from swarmtui.demo.world.rotation import Rotation
 
@@ -36,6 +37,7 @@ class Control:
         raft.on_leader = self._new_leader
 
     def _new_leader(self) -> None:
+        follow_all(self.world)
         self.nodes.new_leader()
         self.world.update_remotes(self.cluster)
         self.orchestrator.touch_all()

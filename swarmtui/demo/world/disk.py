@@ -228,7 +228,9 @@ def load(world: World, found: dict[str, File]) -> LocalSwarm:
     known = archive.certificates.get(node)
     if known is None:
         raise DamageError("error", "x509: certificate signed by unknown authority (this Swarm is of no host here)")
-    swarm = replace(known.swarm, locked=False, error="", rejected=False, superseded=False, rendered={})
+    swarm = replace(
+        known.swarm, locked=False, unlocking=False, error="", rejected=False, superseded=False, session="", rendered={}
+    )
     swarm.log = None
     if KEY not in found:
         raise DamageError("error", _UNDECRYPTED)

@@ -85,9 +85,11 @@ class LocalSwarm:
         key: the key its files are encrypted with; empty when they are not.
         key_version: the version of the cluster when it got that key, or when it joined as a manager.
         locked: started, and waiting for the key.
+        unlocking: it got the key, and looks for a leader.
         seen_leader: since Docker started here, has it been part of a working Swarm?
         error: why the swarm component does not run, when it does not.
         remotes: managers it knows, node id → address.
+        session: the host of the manager that a worker is connected to.
         cert_begin, cert_end: the validity of its certificate, in seconds since the epoch.
         certificate: the certificate itself, made when somebody looks.
         rejected: it was removed from the Swarm, and learned so when Docker started.
@@ -106,9 +108,11 @@ class LocalSwarm:
     key: str = ""
     key_version: int = 0
     locked: bool = False
+    unlocking: bool = False
     seen_leader: bool = True
     error: str = ""
     remotes: dict[str, str] = field(default_factory=dict)
+    session: str = ""
     cert_begin: float = 0.0
     cert_end: float = 0.0
     certificate: Certificate | None = None
@@ -136,6 +140,8 @@ class Host:
         clock_offset: by how much its clock is wrong, in seconds.
         forwarding: does its sshd forward sockets?
         aliases: further addresses of its network card.
+        prefixes: how long the network is of those that somebody added; they go with the next boot.
+        redirects: where its firewall sends what goes to an address instead (DNAT).
         files: files beside the engine's own, by path; `folders` are those that were made, with their modes; `links`
             are symbolic links, with what they point to.
         aside: Swarm folders that were moved away, by their present path.
@@ -147,6 +153,7 @@ class Host:
         blocked: ports that its firewall drops, as "udp 7946".
         leased: is its address one of DHCP?
         named: do the others know its name?
+        disabled, masked: units that `systemctl disable` and `systemctl mask` were said to.
     """
 
     name: str
@@ -175,6 +182,8 @@ class Host:
     processes: dict[str, Process] = field(default_factory=dict)
     aside: dict[str, LocalSwarm] = field(default_factory=dict)
     aliases: list[str] = field(default_factory=list)
+    prefixes: dict[str, str] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     forwarding: bool = True
     events: EventLog = field(default_factory=EventLog)
     pids: int = 1200
@@ -183,11 +192,18 @@ class Host:
     blocked: set[str] = field(default_factory=set)
     leased: bool = False
     named: bool = True
+    disabled: set[str] = field(default_factory=set)
+    masked: set[str] = field(default_factory=set)
 
     @property
     def running(self) -> bool:
         """Is there an engine that could answer?"""
         return self.powered and self.docker
+
+    @property
+    def stays_off(self) -> set[str]:
+        """Units that do not start with the host."""
+        return self.disabled | self.masked
 
     def next_pid(self) -> int:
         """A new process id."""

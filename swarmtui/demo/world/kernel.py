@@ -69,6 +69,7 @@ class Kernel:
         """Wait `delay` simulated seconds; in a world that nobody drives they pass at once."""
         if self._loop is None:
             self.advance(delay)
+            await asyncio.sleep(0)
             return
         done = asyncio.get_running_loop().create_future()
         timer = self.after(delay, lambda: None if done.done() else done.set_result(None))

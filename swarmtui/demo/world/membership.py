@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from swarmtui.demo.world import errors, startup
+from swarmtui.demo.world import errors, paths, startup
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.disk import current_log
 from swarmtui.demo.world.host import Host, LocalSwarm
 from swarmtui.demo.world.objects import Json, Node
-from swarmtui.demo.world.raft import Member, Raft
+from swarmtui.demo.world.raft import COLD_START, Member, Raft
 from swarmtui.demo.world.resources import Network
 from swarmtui.demo.world.world import World
 
@@ -89,6 +89,7 @@ def add_node(world: World, cluster: Cluster, host: Host, role: str, request: Jso
     if role == "manager" and (control.raft.members or cluster.unlock_key):
         host.swarm.key_version = cluster.version
     host.swarm.renew(world.kernel.now())
+    host.swarm.remotes = {member.node_id: member.address for member in control.raft.members.values()}
     world.bind(cluster, node.id, host)
     cluster.commit(node)
     if role == "manager":
@@ -110,12 +111,11 @@ async def join(world: World, host: Host, request: Json) -> None:
     addresses = [str(address) for address in request.get("RemoteAddrs") or []]
     if not addresses:
         raise errors.ApiError(400, "at least 1 RemoteAddr is required to join")
-    remote = world.host_at(addresses[0])
+    remote = paths.route(world, host, addresses[0])
     port = addresses[0] if ":" in addresses[0] else f"{addresses[0]}:2377"
     if (
         remote is None
         or not remote.running
-        or not world.connected(host.name, remote.name)
         or "tcp 2377" in remote.blocked
         or remote.swarm is None
         or remote.swarm.role != "manager"
@@ -143,10 +143,17 @@ async def join(world: World, host: Host, request: Json) -> None:
     await world.kernel.sleep(JOIN_TIME)
     startup.clear(host)
     add_node(world, cluster, host, roles[token], request)
+    raft = world.control(cluster).raft
+    until = world.kernel.now() + JOIN_TIMEOUT / world.kernel.speed
+    while roles[token] == "manager" and not (raft.leads_for(host) and not raft.losing):
+        # The leader is looked for where the raft has it, which may be an address it no longer has.
+        if world.kernel.now() >= until:
+            raise errors.ApiError(503, errors.JOIN_TIMEOUT)
+        await world.kernel.sleep(0.2)
     world.update_remotes(cluster)
 
 
-def leave(world: World, host: Host, *, force: bool) -> None:
+async def leave(world: World, host: Host, *, force: bool) -> None:
     """Leave the Swarm; the node stays in its list, down, until somebody removes it.
 
     Raises:
@@ -160,6 +167,7 @@ def leave(world: World, host: Host, *, force: bool) -> None:
             503,
             "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message.",
         )
+    await _settled(world, host, swarm)
     if swarm.role == "manager" and not force:
         raise errors.ApiError(503, _leave_warning(swarm))
     cluster, raft = swarm.cluster, swarm.raft
@@ -217,14 +225,27 @@ async def unlock(world: World, host: Host, key: str) -> None:
     if key != swarm.key:
         await world.kernel.sleep(UNLOCK_TIME)
         raise errors.ApiError(401, "swarm could not be unlocked: invalid key provided")
-    swarm.locked = False
-    swarm.raft.refresh()
+    swarm.locked, swarm.unlocking = False, True
+    swarm.raft.refresh(COLD_START if swarm.raft.leader is None else None)
     await world.kernel.sleep(UNLOCK_TIME)
-    if swarm.raft.leads_for(host):
-        swarm.seen_leader = True
-        world.rekey(swarm.cluster)
-        world.update_remotes(swarm.cluster)
+    await _settled(world, host, swarm)
+    swarm.seen_leader = True
+    world.rekey(swarm.cluster)
+    world.update_remotes(swarm.cluster)
     world.control(swarm.cluster).nodes.check(swarm.node_id)
+
+
+async def _settled(world: World, host: Host, swarm: LocalSwarm) -> None:
+    """An engine that was just unlocked does nothing else about its Swarm before it has found a leader: maybe never.
+
+    Raises:
+        ApiError: Docker was stopped meanwhile.
+    """
+    while swarm.unlocking and not swarm.raft.leads_for(host):
+        await world.kernel.sleep(0.2)
+        if host.swarm is not swarm or not host.running:
+            raise errors.ApiError(500, "context canceled")
+    swarm.unlocking = False
 
 
 async def force_new_cluster(world: World, host: Host, request: Json) -> str:
@@ -244,6 +265,7 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
         raise errors.ApiError(503, errors.LOCKED)
     if swarm.role != "manager":
         raise errors.ApiError(503, errors.WORKER)
+    await _settled(world, host, swarm)
     if not request.get("ListenAddr"):
         swarm.error = "swarm component is stopped"
         swarm.raft.refresh()
@@ -254,8 +276,17 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
         raise errors.ApiError(503, errors.LOCKED)
     _note_force(world, host, swarm)
     await world.kernel.sleep(FORCE_TIME)
-    old, node_id = swarm.cluster, swarm.node_id
-    # What was just put there was never part of the Swarm that may still live: it has not caught up with it.
+    return found_anew(world, host, swarm, request, from_disk=from_disk)
+
+
+def found_anew(world: World, host: Host, swarm: LocalSwarm, request: Json, *, from_disk: bool = False) -> str:
+    """Make what a manager has a Swarm of its own, at once. Returns its node id.
+
+    Args:
+        from_disk: it was just put there, and never was a part of the Swarm that may still live.
+    """
+    node_id = swarm.node_id
+    # What was just put there has not caught up with anybody.
     log = swarm.log if from_disk and swarm.log is not None else current_log(swarm, running=True)
     cluster = log.cluster.twin()
     raft = Raft(world, cluster)
@@ -276,7 +307,7 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
         raft=raft,
         node_id=node_id,
         role="manager",
-        address=swarm.address,
+        address=address_of(host, str(request.get("AdvertiseAddr") or "")),
         listen=swarm.listen,
         key=cluster.unlock_key,
         key_version=swarm.key_version if cluster.unlock_key == swarm.key else cluster.version,
@@ -285,13 +316,14 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
     )
     swarm.raft.refresh()
     world.bind(cluster, node_id, host)
-    raft.members[node_id] = Member(node_id, host.name, f"{swarm.address}:2377")
-    _capture_workers(world, old, cluster, host)
+    # What it advertises now changes nothing about where the raft looks for it.
+    raft.members[node_id] = Member(node_id, host.name, log.members.get(node_id, f"{swarm.address}:2377"))
     for task in cluster.tasks.values():
         control.orchestrator.scheduler.count(task)
         if task.state == "pending":
             control.orchestrator.pending[task.id] = task
     raft.elect_now(node_id)
+    paths.follow_all(world)
     cluster.change_node(node, state="ready", message="")
     control.nodes.new_leader()
     world.update_remotes(cluster)
@@ -302,24 +334,15 @@ async def force_new_cluster(world: World, host: Host, request: Json) -> str:
 def _note_force(world: World, host: Host, swarm: LocalSwarm) -> None:
     others = [m for m in swarm.raft.members.values() if m.host != host.name]
     alive = [m.host for m in others if swarm.raft.alive(m)]
-    startable = [m.host for m in others if m.host not in alive and world.hosts[m.host].powered]
+    startable = [
+        m.host
+        for m in others
+        if m.host not in alive and (found := world.hosts[m.host]).powered
+        if found.swarm is not None and found.swarm.node_id == m.node_id
+    ]
     text = f"A new cluster was forced on {host.name}"
     if alive:
         text += f" although {' and '.join(sorted(alive))} still lived"
     elif startable:
         text += f" although {' and '.join(sorted(startable))} could be started"
     world.journal.note("swarm.force", text + ".", risky=bool(alive or startable))
-
-
-def _capture_workers(world: World, old: Cluster, new: Cluster, host: Host) -> None:
-    """Workers that know this manager's address and have no leader of their own follow it."""
-    raft = world.control(old).raft
-    for node_id, node in new.nodes.items():
-        worker = world.host_of(old, node_id)
-        if worker is None or worker.swarm is None or node.role != "worker":
-            continue
-        if raft.leads_for(worker) or not world.connected(worker.name, host.name):
-            continue
-        worker.swarm.cluster = new
-        worker.swarm.raft = world.control(new).raft
-        world.bind(new, node_id, worker)

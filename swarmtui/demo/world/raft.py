@@ -15,6 +15,7 @@ from swarmtui.demo.world import errors
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.kernel import Timer
 from swarmtui.demo.world.objects import ManagerStatus
+from swarmtui.demo.world.paths import follow_all, route
 
 if TYPE_CHECKING:
     from swarmtui.demo.world.cluster import Cluster
@@ -28,6 +29,9 @@ REQUEST_TIMEOUT = 20.0
 """How long an engine waits for its Swarm before it gives up."""
 COLD_START = (3.0, 6.0)
 """Bounds of the time to the first leader after a start, in seconds."""
+
+SEARCH = (1.0, 8.0)
+"""Bounds of the time until workers without a leader have asked at every address they know, in seconds."""
 
 
 @dataclass(slots=True)
@@ -79,13 +83,23 @@ class Raft:
             and not host.swarm.superseded
         )
 
-    def side_of(self, name: str) -> set[str]:
-        """The node ids of the living members that the host of this name can talk to, itself included."""
-        return {
-            node_id
-            for node_id, member in self.members.items()
-            if self.alive(member) and self.world.connected(name, member.host)
-        }
+    def linked(self, one: Member, other: Member) -> bool:
+        """Do these two get each other's messages, by the addresses that the raft has of them?"""
+        if one.host == other.host:
+            return True
+        hosts = self.world.hosts
+        here, there = hosts.get(one.host), hosts.get(other.host)
+        return (
+            here is not None
+            and there is not None
+            and route(self.world, here, other.address) is there
+            and route(self.world, there, one.address) is here
+            and not {"tcp 2377"} & (here.blocked | there.blocked)
+        )
+
+    def side_of(self, own: Member) -> set[str]:
+        """The node ids of the living members that this one can talk to, itself included."""
+        return {node_id for node_id, member in self.members.items() if self.alive(member) and self.linked(own, member)}
 
     def refresh(self, delay: tuple[float, float] | None = None) -> None:
         """Look again at who lives and who leads; call it after every change of hosts, network or membership.
@@ -93,7 +107,7 @@ class Raft:
         Args:
             delay: bounds of the time an election takes now, in seconds.
         """
-        side = self.side_of(self.members[self.leader].host) if self.leader in self.members else set()
+        side = self.side_of(self.members[self.leader]) if self.leader in self.members else set()
         if self.leader is not None and self.leader in side:
             if len(side) >= self.quorum:
                 self.losing = False
@@ -146,7 +160,11 @@ class Raft:
 
     def leads_for(self, host: Host) -> bool:
         """Can this manager reach a leader that still leads?"""
-        return self.leader is not None and self.world.connected(host.name, self.members[self.leader].host)
+        if self.leader is None:
+            return False
+        lead = self.members[self.leader]
+        own = self.members.get(host.swarm.node_id) if host.swarm is not None and host.swarm.raft is self else None
+        return self.world.connected(host.name, lead.host) if own is None else self.linked(own, lead)
 
     async def ready(self, host: Host, *, write: bool = False) -> None:
         """Wait until a request of this manager could be served.
@@ -197,7 +215,7 @@ class Raft:
     def _candidates(self) -> list[Member]:
         for member in self.members.values():
             if self.alive(member):
-                side = self.side_of(member.host)
+                side = self.side_of(member)
                 if len(side) >= self.quorum:
                     return [m for m in self.members.values() if m.node_id in side]
         return []
@@ -222,7 +240,7 @@ class Raft:
         self._cancel_election()
         self.leader = node_id
         self._new_term()
-        self._show(self.side_of(self.members[node_id].host))
+        self._show(self.side_of(self.members[node_id]))
         self._wake()
 
     def _note_loss(self) -> None:
@@ -232,8 +250,15 @@ class Raft:
             "The leader was lost: no control plane until the election."
             if kept
             else f"Quorum was lost: fewer than {self.quorum} of {len(self.members)} managers were left.",
-            risky=True,
+            # Of two live Swarms one has to go.
+            risky=not self._has_successor(),
         )
+        wait = self.world.ids.random.uniform(*SEARCH)
+        self.world.kernel.after(wait, lambda: follow_all(self.world))
+
+    def _has_successor(self) -> bool:
+        others = [one for one in self.world.clusters if one is not self.cluster and one.id == self.cluster.id]
+        return any(self.world.control(one).raft.leader is not None for one in others)
 
     def _lost(self) -> None:
         self._step_down = None

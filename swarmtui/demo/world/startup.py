@@ -24,26 +24,40 @@ def found(host: Host) -> dict[str, File]:
 
 
 def clear(host: Host) -> None:
-    """What lay in the place of the Swarm's folder is gone: an engine has it in hand, or has removed it."""
+    """What lay in the place of the Swarm's folder is gone: an engine has it in hand, or has removed it.
+
+    The folder itself stays: an engine in no Swarm has an empty one.
+    """
     for table in (host.files, host.folders):
         for path in [path for path in table if path == disk.SWARM or path.startswith(f"{disk.SWARM}/")]:
             del table[path]
+    host.folders[disk.SWARM] = disk.FOLDERS[""]
     host.swarm_error = ""
 
 
 def at_start(world: World, host: Host) -> None:
     """A starting engine looks what is there; without docker-state.json it leaves alone what it finds."""
     there = found(host)
+    host.swarm_error = ""  # what it suffered from the last time may be gone
+    host.folders.setdefault(disk.SWARM, disk.FOLDERS[""])
     if host.swarm is not None or disk.DOCKER_STATE not in there:
         return
     try:
-        take_up(world, host, there)
+        swarm = take_up(world, host, there)
     except DamageError as damage:
         suffer(world, host, damage)
+        return
+    log = swarm.log
+    if swarm.node_id in swarm.raft.members:
+        # Who calls the others under its name is it for them, wherever it is.
+        swarm.raft.members[swarm.node_id].host = host.name
+    if log is not None and set(log.members) == {swarm.node_id} and swarm.cluster.index != log.cluster.index:
+        _go_back(world, host, swarm, log)
+    world.bind(swarm.cluster, swarm.node_id, host)
 
 
 def take_up(world: World, host: Host, there: dict[str, File]) -> LocalSwarm:
-    """Make these files the membership of a host again.
+    """Make these files the membership of a host again. Nobody else hears of it.
 
     Raises:
         DamageError: an engine makes none of them.
@@ -51,10 +65,6 @@ def take_up(world: World, host: Host, there: dict[str, File]) -> LocalSwarm:
     swarm = disk.load(world, there)
     clear(host)
     host.swarm = swarm
-    log = swarm.log
-    if log is not None and set(log.members) == {swarm.node_id} and swarm.cluster.index != log.cluster.index:
-        _go_back(world, host, swarm, log)
-    world.bind(swarm.cluster, swarm.node_id, host)
     return swarm
 
 
@@ -66,7 +76,7 @@ def _go_back(world: World, host: Host, swarm: LocalSwarm, log: Log) -> None:
     raft.terms = list(log.terms)
     control = world.adopt(cluster, raft)
     swarm.cluster, swarm.raft, swarm.log = cluster, raft, None
-    raft.members[swarm.node_id] = Member(swarm.node_id, host.name, f"{swarm.address}:2377")
+    raft.members[swarm.node_id] = Member(swarm.node_id, host.name, log.members[swarm.node_id])
     for task in cluster.tasks.values():
         control.orchestrator.scheduler.count(task)
         if task.state == "pending":

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from swarmtui.demo.world import faults, startup
+from swarmtui.demo.world import faults, paths, returners, startup
 from swarmtui.demo.world.agent import Agent
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.control import Control
-from swarmtui.demo.world.disk import Archive, freeze
-from swarmtui.demo.world.host import Host, LocalSwarm
+from swarmtui.demo.world.disk import FOLDERS, SWARM, Archive, freeze
+from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.ids import Ids
 from swarmtui.demo.world.journal import Journal
 from swarmtui.demo.world.kernel import Kernel
 from swarmtui.demo.world.objects import Json, Node, Service, Task
-from swarmtui.demo.world.raft import COLD_START, Member, Raft
+from swarmtui.demo.world.raft import COLD_START, Raft
 
 if TYPE_CHECKING:
     from swarmtui.demo.hosts.probing import Listener
@@ -26,8 +26,6 @@ DOCKER_START = 0.6
 DOCKER_STOP = 0.4
 SWARM_TIMEOUT = 20.0
 """How long a starting engine waits for its Swarm before it answers anything, in seconds."""
-REJOIN = (20.0, 60.0)
-"""Bounds of the time until an old manager has joined a forced new cluster that lists it, in seconds."""
 LOCAL_NETWORKS: tuple[tuple[str, str, dict[str, str], dict[str, str]], ...] = (
     ("bridge", "bridge", {"Subnet": "172.17.0.0/16"}, {"com.docker.network.bridge.name": "docker0"}),
     (
@@ -55,6 +53,9 @@ class World:
     Attributes:
         listeners: what operators let listen on ports for a while.
         archived: what was read from the hosts' disks, so that it can be put back.
+        archives: backups that lie on the machine of whoever works on this, by name.
+        configured: hosts that this person knows as managers; empty for those that are.
+        remembered: what must be there at the end of a drill: kind → name → content.
     """
 
     def __init__(self, seed: int = 1, speed: float = 1.0, start: float | None = None) -> None:
@@ -71,6 +72,9 @@ class World:
         self.secrets: dict[str, str] = {}
         self.archived = Archive()
         self.listeners: list[Listener] = []
+        self.archives: dict[str, bytes] = {}
+        self.configured: list[str] = []
+        self.remembered: dict[str, dict[str, object]] = {}
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
         self._groups: dict[str, int] = {}
@@ -84,14 +88,21 @@ class World:
         for label, driver, config, options in LOCAL_NETWORKS:
             made = {"Name": label, "Id": self.ids.container(), "Driver": driver, "Created": now}
             host.networks.append({**made, "Config": config, "Options": options})
+        host.folders[SWARM] = FOLDERS[""]
         self.hosts[name] = host
         self.agents[name] = Agent(self, host)
         return host
 
     def host_at(self, address: str) -> Host | None:
-        """The host with this IP address (a port after it does not matter) or name."""
-        bare = address.rpartition(":")[0] if ":" in address else address
-        return next((h for h in self.hosts.values() if bare in (h.ip, h.name, *h.aliases)), None)
+        """The host with this IP address (a port after it does not matter) or name; of several, one that is on."""
+        bare = paths.bare(address)
+        found = None
+        for host in self.hosts.values():
+            if bare == host.ip or bare == host.name or bare in host.aliases:
+                if host.powered:
+                    return host
+                found = found or host
+        return found
 
     def connected(self, one: str, other: str) -> bool:
         """Does the network carry traffic between these two hosts?"""
@@ -100,14 +111,16 @@ class World:
     def partition(self, *groups: Iterable[str]) -> None:
         """Cut the network into the rest and these groups of hosts; with none, heal it."""
         self._groups = {name: number for number, group in enumerate(groups, 1) for name in group}
-        self._network_changed()
+        self.network_changed()
 
-    def _network_changed(self) -> None:
+    def network_changed(self, delay: tuple[float, float] | None = None) -> None:
+        """Something leads elsewhere now. With `delay`, bounds of the seconds that an election takes now."""
         for cluster in self.clusters:
-            control = self.control(cluster)
-            control.raft.refresh()
+            self.control(cluster).raft.refresh(delay)
+        paths.follow_all(self)
+        for cluster in self.clusters:
             for node_id in list(cluster.nodes):
-                control.nodes.check(node_id)
+                self.control(cluster).nodes.check(node_id)
 
     # -- Docker on a host
 
@@ -129,7 +142,7 @@ class World:
         if host.docker or not host.powered:
             self.on_host_change(host)
             return
-        if faults.DOCKER_WILL_NOT_START in host.faults:
+        if faults.DOCKER_WILL_NOT_START in host.faults or "docker" in host.masked:
             host.docker_failed = True
             self.on_host_change(host)
             return
@@ -145,7 +158,7 @@ class World:
         if swarm is not None:
             swarm.rejected = swarm.node_id in swarm.cluster.blocked
             if swarm.role == "manager":
-                swarm.locked = bool(swarm.key)
+                swarm.locked, swarm.unlocking = bool(swarm.key), False
                 swarm.seen_leader = False
         self._swarm_started(host)
         if swarm is not None and not swarm.locked and (swarm.rejected or not swarm.seen_leader):
@@ -159,44 +172,15 @@ class World:
             return
         if swarm.rejected:
             return
-        successor = self._successor(host)
-        if successor is not None:
-            swarm.superseded = True
-            wait = self.ids.random.uniform(*REJOIN)
-            self.kernel.after(wait, lambda: self._follow_successor(host, swarm, successor))
+        returners.comes_back(self, host)
         if swarm.stuck or swarm.cert_end - self.kernel.now() < (swarm.cert_end - swarm.cert_begin) / 2:
             swarm.renew(self.kernel.now())
         swarm.raft.refresh(COLD_START if swarm.raft.leader is None else None)
+        swarm.session = ""
+        paths.follow(self, host)
         if swarm.role == "manager" and swarm.raft.leads_for(host):
             swarm.seen_leader = True
         self.control(swarm.cluster).nodes.check(swarm.node_id)
-
-    def _successor(self, host: Host) -> Cluster | None:
-        """The forced new cluster that this returning manager would follow: one that still lists it."""
-        swarm = host.swarm
-        if swarm is None or swarm.role != "manager":
-            return None
-        for cluster in reversed(self.clusters):
-            raft = self.control(cluster).raft
-            newer = cluster is not swarm.cluster and cluster.id == swarm.cluster.id
-            if newer and swarm.node_id in cluster.nodes and raft.leads_for(host):
-                return cluster
-        return None
-
-    def _follow_successor(self, host: Host, swarm: LocalSwarm, cluster: Cluster) -> None:
-        if host.swarm is not swarm or not host.running or swarm.node_id not in cluster.nodes:
-            swarm.superseded = False
-            swarm.raft.refresh()
-            return
-        old, control = swarm.raft, self.control(cluster)
-        swarm.cluster, swarm.raft, swarm.superseded = cluster, control.raft, False
-        swarm.key, swarm.key_version = cluster.unlock_key, cluster.version
-        self.bind(cluster, swarm.node_id, host)
-        old.refresh()
-        control.raft.add(Member(swarm.node_id, host.name, f"{swarm.address}:2377"))
-        swarm.seen_leader = True
-        self.update_remotes(cluster)
-        control.nodes.check(swarm.node_id)
 
     async def until_answers(self, host: Host) -> None:
         """Wait until a starting engine answers: at once, or once its Swarm has come up or has not for 20 s."""
@@ -235,7 +219,7 @@ class World:
         self.on_host_change(host)
 
     def boot(self, host: Host) -> None:
-        """The power comes back; Docker is enabled and starts."""
+        """The power comes back; Docker starts where its unit is enabled."""
         if host.powered:
             return
 
@@ -243,9 +227,16 @@ class World:
             for table in (host.files, host.folders, host.links):
                 for path in [path for path in table if path.startswith("/run/")]:
                     del table[path]
+            host.aliases = [alias for alias in host.aliases if alias not in host.prefixes]
+            host.prefixes.clear()
+            host.redirects.clear()
             host.powered = True
             host.boot = self.kernel.now()
-            self.start_docker(host)
+            host.socket = "docker.socket" not in host.stays_off
+            if "docker" in host.stays_off:
+                self.on_host_change(host)
+            else:
+                self.start_docker(host)
 
         self.kernel.after(BOOT, up)
 
@@ -305,6 +296,9 @@ class World:
         if host is not None:
             if host.swarm is not None:
                 host.swarm.seen_leader = True
+                # A session begins with the managers of the moment, at the addresses that the raft has of them.
+                members = self.control(cluster).raft.members.values()
+                host.swarm.remotes = {member.node_id: member.address for member in members}
             self.agents[host.name].sync()
 
     def describe(self, cluster: Cluster, node: Node) -> None:
@@ -328,7 +322,7 @@ class World:
         remotes = {member.node_id: member.address for member in raft.members.values()}
         for node_id in cluster.nodes:
             host = self.host_of(cluster, node_id)
-            if host is not None and host.swarm is not None and raft.leads_for(host):
+            if host is not None and host.swarm is not None and self.agents[host.name].connected():
                 host.swarm.remotes = dict(remotes)
 
     def rekey(self, cluster: Cluster) -> None:
