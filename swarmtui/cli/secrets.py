@@ -26,6 +26,8 @@ from swarmtui.vault.sources import about_of
 SCHEMA = 1
 LONGEST = 4096
 """Characters of a value."""
+LONGEST_KEY_FILE = 1 << 16
+"""Bytes."""
 
 _CLUSTER_ID = re.compile(r"[a-z0-9]{25}")
 _UNLOCK_KEY = re.compile(r"SWMKEY-1-[A-Za-z0-9+/]{43}")
@@ -37,7 +39,7 @@ class _Discreet(Parser):
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice" in message:
-            message = "Say which: list, set, remove or export"
+            message = "Say which: list, set, remove, export or open-key-file"
         elif "argument" in message and "required" not in message:
             message = "An option is used as it cannot be"
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See: {self.prog} --help")
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
             "Pipe the value in, or type it when asked. See: swarmtui secrets --help",
         )
     known = config.load(options.config)
-    does = {"list": _list, "set": _set, "remove": _remove, "export": _export}[options.what]
+    does = {"list": _list, "set": _set, "remove": _remove, "export": _export, "open-key-file": _open}[options.what]
     return asyncio.run(does(options, known))
 
 
@@ -62,7 +64,7 @@ def _parser() -> Parser:
         "swarmtui secrets",
         description="What is kept in the OS keyring: unlock keys with their history, passwords, passphrases.",
     )
-    whats = parser.add_subparsers(dest="what", metavar="list | set | remove | export", required=True)
+    whats = parser.add_subparsers(dest="what", metavar="list | set | remove | export | open-key-file", required=True)
     shown = whats.add_parser("list", help="what is kept, and where; never the values")
     shown.add_argument("--json", action="store_true", help="for programs; the schema has a version")
     put = whats.add_parser(
@@ -92,7 +94,14 @@ def _parser() -> Parser:
         help="age1…, ssh-ed25519 …, ssh-rsa …, or a file with such lines; several are possible",
     )
     out.add_argument("--out", type=Path, metavar="FILE", help="a new file instead of standard output")
-    for sub in (shown, put, gone, out):
+    opened_file = whats.add_parser(
+        "open-key-file",
+        help="unlock a manager's key file with the vault's key",
+        description="Reads a locked certificates/swarm-node.key from standard input, and writes it unlocked to "
+        "standard output, which must be no terminal: whoever has it has the Swarm. For recoveries done by hand.",
+    )
+    opened_file.add_argument("about", metavar="CLUSTER", help="the cluster's id, or its name")
+    for sub in (shown, put, gone, out, opened_file):
         with_config(sub)
     return parser
 
@@ -313,4 +322,31 @@ async def _export(options: Namespace, known: config.Config) -> int:
     clusters = len({line.entry.about for line in lines})
     print(f"{options.out} holds the secrets of {clusters} {'cluster' if clusters == 1 else 'clusters'}, encrypted.")
     print(f"Try now that you can open it: age -d -i KEY_FILE {options.out}")
+    return 0
+
+
+# -- open-key-file -----------------------------------------------------------------------------------------------------
+
+
+async def _open(options: Namespace, known: config.Config) -> int:
+    # Only here: it brings cryptography with it.
+    from swarmtui.runbooks.swarm.key_file import opened_with
+
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        raise UsageError("The key file is read from standard input.", "Pipe it in (< swarm-node.key).")
+    if sys.stdout.isatty():
+        raise UsageError("An unlocked key file is never shown.", "Pipe it to where it belongs: a file of mode 0600.")
+    pem = sys.stdin.buffer.read(LONGEST_KEY_FILE + 1)
+    if len(pem) > LONGEST_KEY_FILE:
+        raise UsageError("That is no key file: it is too long.", "Pipe in certificates/swarm-node.key alone.")
+    cluster = known.clusters.get(options.about)
+    vault = shared().with_sources(Sources.of(options.about, cluster.secrets)) if cluster is not None else shared()
+    about = await _about(vault, Kind.UNLOCK_KEY, options.about, known)
+    found = await asyncio.to_thread(opened_with, pem, list(await vault.unlock_keys(about)))
+    if found is None:
+        raise RefusedError(
+            "None of the keys that are kept of this cluster opens it.",
+            f"Keep its unlock key first: swarmtui secrets set unlock-key {about}",
+        )
+    sys.stdout.buffer.write(found[0])
     return 0
