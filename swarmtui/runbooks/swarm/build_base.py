@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.target import SshTarget
 from swarmtui.model.swarm import Info, Node
 from swarmtui.runbooks.node_steps import entry
@@ -12,6 +15,8 @@ from swarmtui.runbooks.runbook import ConflictError, Facts, Shown, Step
 from swarmtui.runbooks.swarm.build_spec import HostSpec
 from swarmtui.runbooks.swarm.preflight import shown_on
 from swarmtui.session import SETTLE_SECONDS, Session
+
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +50,23 @@ class Seed:
         """Makes sure that the session is live, and in the right Swarm. Raises LinkError or ConflictError."""
         session.begin(self.ssh, self.addresses)
         await session.until_live(SETTLE_SECONDS)
+        if self.cluster_id and not session.snapshot.cluster_id:
+            await self._told(session)
         now = session.snapshot.cluster_id
         if self.cluster_id and now != self.cluster_id:
             raise ConflictError(
                 f"{self.name} is in Swarm {now[:12]} now, and the plan was made for {self.cluster_id[:12]}.",
                 "Find out who did that, then make a new plan.",
             )
+
+    async def _told(self, session: Session) -> None:
+        """Waits until the manager says which Swarm it is in: one without a leader does not. Raises LinkError."""
+        end = time.monotonic() + SETTLE_SECONDS
+        while not session.snapshot.cluster_id:
+            if time.monotonic() >= end:
+                raise LinkError(Reason.NO_LEADER, self.name)
+            await asyncio.sleep(POLL_SECONDS)
+            await session.until_live(SETTLE_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)
