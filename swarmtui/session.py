@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from swarmtui.backups.freshness import Watched
-from swarmtui.contact.beside import Beside
+from swarmtui.config.remembered import remembered_folder
+from swarmtui.contact.beside import Beside, keep_remembering, suspects
 from swarmtui.contact.known import Known
 from swarmtui.contact.line import SETTLE_SECONDS, Line
 from swarmtui.errors import EngineError
@@ -30,6 +31,7 @@ from swarmtui.link.manager import Manager
 from swarmtui.link.memory import give_back_large_blocks
 from swarmtui.link.person import Nobody, Person
 from swarmtui.link.reasons import LinkError
+from swarmtui.link.rivals import keep_watching
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.target import SshTarget, Target
 from swarmtui.model.objects import SwarmEvent
@@ -331,7 +333,15 @@ class Session:
         return await Manager.open(target, self._settings, self._asked)
 
     def _works(self, manager: Manager) -> tuple[Coroutine[Any, Any, None], ...]:
-        return (self._read_certificates(manager), *self._beside.works())
+        kept = keep_remembering(self._known, lambda: self.opening, remembered_folder)
+        rivals = keep_watching(
+            lambda: self.snapshot,
+            lambda now: suspects(now, self.opening, remembered_folder()),
+            lambda target: self._hosts.reach(target, self._unasked),
+            lambda target: self._hosts.engine(target, self._unasked),
+            lambda names: self._known.learnt(rivals=names),
+        )
+        return (self._read_certificates(manager), kept, rivals, *self._beside.works())
 
     async def _read_certificates(self, manager: Manager) -> None:
         if manager.host is not None:

@@ -1,8 +1,9 @@
 """The catalogue: one folder a cluster, one folder a backup, for their owner only.
 
 ROOT/CLUSTER_ID/BACKUP_ID/{archive.tar | archive.tar.age, manifest.json, objects.json | objects.json.age,
-verifications.jsonl, copies.json}. A backup is made in a temporary folder beside; everything is on disk before the
-rename that makes it one. So what has a backup's name is whole, and what a crash leaves has another name.
+verifications.jsonl, copies.json, rehearsed.json | rehearsed.json.age}. A backup is made in a temporary folder beside;
+everything is on disk before the rename that makes it one. So what has a backup's name is whole, and what a crash leaves
+has another name.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from pathlib import Path
 import msgspec
 
 from swarmtui import config
-from swarmtui.backups.crypt import Encryption
+from swarmtui.backups.crypt import Encryption, encrypt
 from swarmtui.backups.draft import GONE, Draft, Leftover, fsync_folder, leftovers_in, locked, own_name, said, swept
-from swarmtui.backups.entries import Entry, belongs, read_entry
+from swarmtui.backups.entries import Entry, belongs, read_entry, rehearsed_name
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.records import Copy, Verification
 from swarmtui.config import BackupsConfig
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
+from swarmtui.vault.secret import Secret
 
 __all__ = ["BACKUP_ID", "CLUSTER_ID", "Catalogue", "Entry", "backup_id", "backups_dir", "belongs"]
 
@@ -179,19 +181,31 @@ class Catalogue:
         Raises:
             BackupError: it cannot be written.
         """
-        path, beside = entry.folder / "copies.json", entry.folder / f".copies-{os.getpid()}.json"
-        try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(list(copies)))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            fsync_folder(entry.folder)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-            raise BackupError(said(error, "written", path)) from None
+        _replace(entry.folder / "copies.json", msgspec.json.encode(list(copies)))
+        return read_entry(entry.folder, entry.cluster_id)
+
+    def add_objects(self, entry: Entry, objects: bytes, identity: Secret | None = None) -> Entry:
+        """Keeps the API objects that a rehearsal of this backup gave, whole or not at all; the entry as it is then.
+
+        The manifest does not change: it says what was known when the backup was made. Blocks (scrypt).
+
+        Args:
+            objects: as JSON.
+            identity: what opens the archive; only needed where that is encrypted with a passphrase.
+
+        Raises:
+            BackupError: they cannot be protected like the archive, or not be written.
+        """
+        manifest = entry.whole
+        if manifest.encrypted == "passphrase" and identity is None:
+            raise BackupError(
+                f"What {entry.id} contains is not kept in clear beside an archive that is encrypted.",
+                f"Keep its passphrase first: swarmtui secrets set backup-passphrase {entry.cluster_id}",
+            )
+        if manifest.encrypted:
+            by = Encryption(passphrase=identity) if manifest.encrypted == "passphrase" else None
+            objects = encrypt(objects, by or Encryption(recipients=manifest.recipients))
+        _replace(entry.folder / rehearsed_name(manifest), objects)
         return read_entry(entry.folder, entry.cluster_id)
 
     def remove(self, entry: Entry) -> None:
@@ -211,6 +225,23 @@ class Catalogue:
         finally:
             if lock is not None:
                 os.close(lock)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file for its owner only, whole or not at all, on disk when this returns. Raises BackupError."""
+    beside = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        fsync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise BackupError(said(error, "written", path)) from None
 
 
 def backup_id(at: float, node: str) -> str:

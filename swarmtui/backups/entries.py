@@ -31,6 +31,7 @@ class Entry:
         manifest: None where it is broken.
         broken: why it is no backup that could be used, in a sentence; "" for a good one.
         verifications: the oldest first.
+        rehearsed: the API objects as a rehearsal of it gave them, protected like the archive; None where none did.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Entry:
     broken: str = ""
     verifications: tuple[Verification, ...] = ()
     copies: tuple[Copy, ...] = ()
+    rehearsed: Path | None = None
 
     @property
     def archive(self) -> Path:
@@ -105,6 +107,11 @@ def belongs(entry: Entry, cluster_id: str) -> None:
         )
 
 
+def rehearsed_name(manifest: Manifest) -> str:
+    """What the file is called that keeps what a rehearsal of a backup gave."""
+    return "rehearsed.json.age" if manifest.encrypted else "rehearsed.json"
+
+
 def read_entry(folder: Path, cluster_id: str) -> Entry:
     """Reads one backup's folder; what is wrong with it is in the entry."""
     entry = Entry(folder.name, folder, cluster_id, None)
@@ -120,7 +127,17 @@ def read_entry(folder: Path, cluster_id: str) -> Entry:
         return _broken(entry, error.what)
     verifications = _verifications(folder / "verifications.jsonl")
     copies = _copies(folder / "copies.json")
-    entry = Entry(folder.name, folder, cluster_id, manifest, "", verifications, copies)
+    rehearsed = folder / rehearsed_name(manifest)
+    entry = Entry(
+        folder.name,
+        folder,
+        cluster_id,
+        manifest,
+        "",
+        verifications,
+        copies,
+        rehearsed if rehearsed.is_file() and not rehearsed.is_symlink() else None,
+    )
     if manifest.cluster_id != cluster_id:
         return _broken(entry, f"its manifest is of another cluster, {one_line(manifest.cluster_id)[:40]}")
     try:
@@ -143,6 +160,7 @@ def _broken(entry: Entry, why: str) -> Entry:
         f"{why[:1].upper()}{why[1:]}.",
         entry.verifications,
         entry.copies,
+        entry.rehearsed,
     )
 
 

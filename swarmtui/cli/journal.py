@@ -10,7 +10,7 @@ from swarmtui.cli.main import Parser
 from swarmtui.config import state_dir
 from swarmtui.errors import UsageError
 from swarmtui.runbooks.journal import Journal
-from swarmtui.runbooks.render import report
+from swarmtui.runbooks.report import report
 
 
 def main(arguments: Sequence[str]) -> int:

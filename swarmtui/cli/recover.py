@@ -25,12 +25,12 @@ WIDTH = 100
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the diagnosis. Returns 0 nothing to do, 1 a way that loses nothing, 2 only forcing or restoring is left, 3
+    """Prints the diagnosis. Returns 0 nothing to do, 1 a way that loses nothing, 2 only one that may lose something, 3
     nothing could be reached, or it cannot be decided."""
     parser = Parser(
         "swarmtui recover",
         description="What happened, and the least destructive way out. Looks only; changes nothing. "
-        "Exit 0 nothing to do, 1 a way that loses nothing, 2 only forcing or restoring is left, 3 nothing was reached.",
+        "Exit 0 nothing to do, 1 a way that loses nothing, 2 only one that may lose something, 3 nothing was reached.",
     )
     parser.add_argument("target", nargs="?", metavar="TARGET")
     parser.add_argument(
@@ -76,7 +76,7 @@ def _print(lines: Lines) -> None:
 
 def _as_json(session: Session, around: Around, found: Diagnosis) -> dict[str, Any]:
     def advice(one: Advice) -> dict[str, Any]:
-        return {"way": one.way, "about": one.about, "because": one.because, "command": one.command}
+        return msgspec.to_builtins(one)  # type: ignore[no-any-return]
 
     return {
         "schema": SCHEMA,
@@ -84,6 +84,8 @@ def _as_json(session: Session, around: Around, found: Diagnosis) -> dict[str, An
         "situation": found.situation,
         "still": found.still,
         "two_swarms": found.two,
+        "remembered_at": around.remembered_at or None,
+        "workers": [msgspec.to_builtins(worker) for worker in around.workers],
         "managers": [msgspec.to_builtins(member) for member in around.members],
         "best": advice(found.best),
         "then": [advice(one) for one in found.then],

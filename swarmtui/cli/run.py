@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from swarmtui import config
+from swarmtui.cli.deciding import Terminal
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import not_begun, opened, the_target
 from swarmtui.cli.rules import check_rules, with_accept
@@ -17,6 +18,7 @@ from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
 from swarmtui.link.reasons import LinkError, Reason, standing
 from swarmtui.runbooks import params, registry, render
 from swarmtui.runbooks.journal import Journal, RunRecord, new_run_id
+from swarmtui.runbooks.report import going_on, planned
 from swarmtui.runbooks.runbook import Plan, Runbook
 from swarmtui.runbooks.runner import Event, Outcome, Runner, State
 from swarmtui.session import Session
@@ -41,6 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="every confirmation is given")
     with_accept(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was cut off or failed")
+    parser.add_argument(
+        "--ask", action="store_true", help="ask on the terminal when a step fails: retry, by hand, skip, stop"
+    )
+    parser.add_argument("--hold", action="store_true", help="ask before each step, and when one fails")
     parser.add_argument("--json", action="store_true", help="for programs: JSON lines while it runs, or the plan")
     with_config(parser)
     options = parser.parse_args(arguments)
@@ -56,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     modes = [mode for mode in ("dry_run", "script", "markdown") if getattr(options, mode)]
     if len(modes) > 1 or (modes and options.yes):
         raise UsageError("Only one of --dry-run, --script, --markdown and --yes can be meant.", "Leave the others out.")
+    if options.json and (options.ask or options.hold):
+        raise UsageError("A program is not asked.", "Leave out --json, or --ask and --hold.")
     known = config.load(options.config)
     if options.resume is not None:
         if options.name is not None:
@@ -126,13 +134,15 @@ async def _run(options: Any, known: config.Config, values: dict[str, Any], *, mo
             raise RefusedError(f"{session.name} is read-only by the configuration.", "Nothing was changed.")
         if not options.yes:
             plan = await _confirm(session, plan, values)
-        return await _execute(session, plan, new_run_id(plan.runbook), None, accepted, as_json=options.json)
+        return await _execute(session, plan, new_run_id(plan.runbook), None, accepted, options)
 
 
 def _session(runbook: Runbook, target: str | None, known: config.Config) -> AbstractAsyncContextManager[Session]:
     """The session that a runbook works with: of hosts only, or of a cluster, which must be named."""
+    if runbook.on_hosts and runbook.needs_target:
+        return not_begun(the_target(target, known), known, hosts=True)
     if runbook.on_hosts:
-        return not_begun(target, known)
+        return not_begun(target, known, hosts=True)
     return opened(the_target(target, known), known, live=runbook.needs_manager)
 
 
@@ -169,12 +179,7 @@ async def _resume(options: Any, known: config.Config) -> int:
     if record.outcome == "done":
         raise UsageError(f"Run {record.id} is done already.", f"See: swarmtui journal {record.id}")
     runbook = registry.runbook(record.runbook)
-    if runbook.version != record.version:
-        raise UsageError(
-            f"Run {record.id} was begun with another version of {record.runbook} ({record.version}, now "
-            f"{runbook.version}).",
-            "Begin it anew: what is done already will be found done.",
-        )
+    planned(record)  # what cannot be gone on with is told before anybody waits for a connection
     async with _session(runbook, options.target or record.target, known) as session:
         if runbook.needs_manager and record.cluster_id and not session.snapshot.cluster_id:
             # Without a leader a manager does not tell which Swarm it is of: on an unknown one nothing is gone on with.
@@ -182,12 +187,7 @@ async def _resume(options: Any, known: config.Config) -> int:
             trouble = standing(session.snapshot.info, through) or LinkError(Reason.NO_LEADER, through)
             _tell_failure(trouble, record.id)
             return trouble.exit_code
-        if record.cluster_id and session.snapshot.cluster_id not in (record.cluster_id, ""):
-            raise UsageError(
-                f"Run {record.id} was on Swarm {record.cluster_id[:12]}; this is {session.snapshot.cluster_id[:12]}.",
-                "Name the right cluster with --target.",
-            )
-        plan = runbook.plan(record.params, record.facts)
+        plan = going_on(record, cluster_id=session.snapshot.cluster_id)
         if not options.yes:
             if not sys.stdin.isatty():
                 raise UsageError("There is no terminal to confirm on.", "Add --yes if it is meant.")
@@ -195,17 +195,19 @@ async def _resume(options: Any, known: config.Config) -> int:
             print('\nType "yes" to go on where it was cut off: ', end="", file=sys.stderr, flush=True)
             if (await asyncio.to_thread(sys.stdin.readline)).strip() != "yes":
                 raise RefusedError("Not confirmed.", "Nothing was changed.")
-        return await _execute(session, plan, record.id, record, record.accepted, as_json=options.json)
+        return await _execute(session, plan, record.id, record, record.accepted, options)
 
 
 async def _execute(
-    session: Session, plan: Plan, run_id: str, record: RunRecord | None, accepted: list[str], *, as_json: bool
+    session: Session, plan: Plan, run_id: str, record: RunRecord | None, accepted: list[str], options: Any
 ) -> int:
     journal = Journal(config.state_dir() / "journal")
-    printer = _Printer(plan, run_id, as_json=as_json)
+    printer = _Printer(plan, run_id, as_json=options.json)
+    decider = Terminal(plan) if options.ask or options.hold else None
     with journal.writer(run_id) as writer:
         printer.begin()
-        runner = Runner(session, plan, writer, observe=printer.event, record=record, accepted=accepted)
+        runner = Runner(session, plan, writer, decider=decider, observe=printer.event, record=record, accepted=accepted)
+        runner.holds = options.hold
         unsubscribe = session.subscribe(lambda: printer.connection(session.connection.note))
         try:
             outcome = await runner.run()
@@ -285,6 +287,9 @@ class _Printer:
         elif outcome.ok:
             print("Done and verified.", flush=True)
         else:
+            step = next((step for step in self._plan.steps if step.id == outcome.step), None)
+            if step is not None and (stands := self._plan.if_stopped_before(step)):
+                print(f"swarmtui: Where it stands: {stands}", file=sys.stderr)
             _tell_failure(error, self._run_id)
 
 

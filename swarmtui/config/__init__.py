@@ -16,6 +16,7 @@ import platformdirs
 
 from swarmtui.config.backups import BackupsConfig, wrong_in_backups
 from swarmtui.config.lines import wrong
+from swarmtui.config.recovery import RecoveryConfig, wrong_in_recovery
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
 
@@ -25,6 +26,7 @@ __all__ = [
     "BackupsConfig",
     "ClusterConfig",
     "Config",
+    "RecoveryConfig",
     "Theme",
     "UiConfig",
     "backups_dir",
@@ -69,6 +71,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         secrets: kind of secret → where it is read from ("env:NAME", "credential:NAME"), or a table of what it is about
             → where. Never a secret itself.
         backups: what its own table of backups says, as it stands there; see `Config.backups_of`.
+        recovery: what its operator asks after a disaster.
     """
 
     managers: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     known_hosts: str = ""
     secrets: dict[str, str | dict[str, str]] = msgspec.field(default_factory=dict)
     backups: dict[str, Any] = msgspec.field(default_factory=dict)
+    recovery: RecoveryConfig = RecoveryConfig()
 
 
 Theme: TypeAlias = Literal["dark", "light", "contrast"]
@@ -224,6 +228,8 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
             raise wrong(file, text, where, key, f'unknown key "{key}"', f"Known keys: {', '.join(known)}.")
         if key == "backups":
             _backups(file, text, where, value)
+        if key == "recovery" and isinstance(value, dict) and (found := wrong_in_recovery(value)):
+            raise wrong(file, text, (*where, key), *found)
         try:
             msgspec.convert({key: value}, ClusterConfig)
         except msgspec.ValidationError as error:

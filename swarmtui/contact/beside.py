@@ -1,22 +1,33 @@
 """What no poll tells, learnt while a manager is in use: certificates, who holds the unlock key, who is only locked, how
-fresh the backups are."""
+fresh the backups are. And what is remembered of it when no manager answers any more."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from swarmtui.backups.freshness import Look, keep_looking_at
+from swarmtui.config.remembered import Remembered, former_targets, remember, seen
 from swarmtui.contact.known import Known
 from swarmtui.link.certificates import Opener, keep_reading
 from swarmtui.link.locked import EngineOf, keep_looking
+from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.model.backups import BackupHolding
-from swarmtui.model.swarm import KeyHolding
+from swarmtui.model.swarm import KeyHolding, Snapshot
+from swarmtui.opening import Opening, node_target
 from swarmtui.vault import Vault
 from swarmtui.vault.holding import Get, compare, keep_comparing
+
+REMEMBER_SECONDS = 2.0
+"""How often it is looked whether the nodes are others than those that were written down; that costs nothing."""
+AGAIN_SECONDS = 600.0
+"""How often it is written down that they were seen, where nothing changed."""
 
 
 class Beside:
@@ -82,3 +93,42 @@ class Beside:
         before = self._known.snapshot.unlock_key
         if before is None or replace(before, at=holding.at) != holding:
             self._known.learnt(unlock_key=holding)
+
+
+async def keep_remembering(known: Known, opening: Callable[[], Opening], folder: Callable[[], Path]) -> None:
+    """Writes down the nodes whenever they are others than before, and that they were seen, until it is cancelled."""
+    written: Remembered | None = None
+    nodes: object = None
+    await known.changes.until(lambda: bool(known.snapshot.cluster_id) and known.nodes_read)
+    while True:
+        now = known.snapshot
+        due = written is None or time.time() - written.seen_at > AGAIN_SECONDS
+        if known.nodes_read and (due or now.nodes is not nodes):
+            nodes = now.nodes
+            # One call: whoever ends a session at once (status) has its nodes written all the same.
+            written = await asyncio.to_thread(_noted, now, opening(), folder(), None if due else written)
+        await asyncio.sleep(REMEMBER_SECONDS)
+
+
+def _noted(snapshot: Snapshot, opening: Opening, folder: Path, written: Remembered | None) -> Remembered:
+    over_ssh = any(isinstance(target, SshTarget) for target in opening.targets)
+    fresh = seen(snapshot, opening.name, time.time(), lambda node: str(node_target(opening, node)) if over_ssh else "")
+    if written is not None and (fresh.cluster_id, fresh.nodes) == (written.cluster_id, written.nodes):
+        return written
+    # A full or read-only disk must not disturb a session: then nothing is remembered.
+    with contextlib.suppress(OSError):
+        remember(folder, fresh)
+    return fresh
+
+
+def suspects(snapshot: Snapshot, opening: Opening, folder: Path) -> list[SshTarget]:
+    """Hosts that should be managers, or were, and are none that the leader hears from: those may follow another one."""
+    if not any(isinstance(target, SshTarget) for target in opening.targets):
+        return []
+    voters = [node for node in snapshot.nodes.values() if node.is_voter]
+    heard = {node_target(opening, node) for node in voters if node.is_reachable}
+    named = [target for target in opening.targets if isinstance(target, SshTarget)]
+    missed = [node_target(opening, node) for node in voters if not node.is_reachable]
+    were = [parse_target(text) for text in former_targets(folder, snapshot.cluster_id)]
+    former = [target for target in were if isinstance(target, SshTarget)]
+    return [target for target in dict.fromkeys((*named, *missed, *former)) if target not in heard]

@@ -59,6 +59,7 @@ class Known:
             certificates=kept.certificates,
             unlock_key=kept.unlock_key,
             locked=kept.locked,
+            rivals=kept.rivals,
             backups=kept.backups,
         )
 

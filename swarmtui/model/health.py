@@ -57,6 +57,7 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
     """
     nodes = list(snapshot.nodes.values())
     found = [
+        *_rivals(snapshot),
         *_raft(snapshot, quorum(nodes), nodes),
         *_nodes(nodes, snapshot.locked),
         *_duplicates(nodes),
@@ -75,6 +76,19 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
 def alarms(found: list[Finding]) -> list[Finding]:
     """The findings that call for somebody: warnings and critical ones."""
     return [finding for finding in found if finding.severity > Severity.ADVICE]
+
+
+def _rivals(snapshot: Snapshot) -> Iterator[Finding]:
+    if snapshot.rivals:
+        names = ", ".join(sorted(snapshot.rivals))
+        word = "follows" if len(snapshot.rivals) == 1 else "follow"
+        yield Finding(
+            "two-swarms",
+            Severity.CRITICAL,
+            "",
+            f"Two Swarms with the same members live side by side: {names} {word} another leader.",
+            "Change nothing before one of them is ended: swarmtui recover tells which, and how.",
+        )
 
 
 def _raft(snapshot: Snapshot, raft: Quorum, nodes: list[Node]) -> Iterator[Finding]:
@@ -334,8 +348,7 @@ def backup_findings(held: BackupHolding | None, now: float) -> Iterator[Finding]
 def _tasks(snapshot: Snapshot) -> Iterator[Finding]:
     if not all(c in snapshot.readings and snapshot.readings[c].known for c in ("services", "tasks")):
         return
-    ready = {node.id for node in snapshot.nodes.values() if node.is_ready}
-    running = Counter(task.service_id for task in snapshot.tasks.values() if task.runs and task.node_id in ready)
+    running = Counter(task.service_id for task in snapshot.tasks.values() if snapshot.is_live(task))
     for service in snapshot.services.values():
         if service.is_job or not service.replicas:
             continue

@@ -97,11 +97,9 @@ def impact_of(snapshot: Snapshot, changed: Mapping[str, Node | None]) -> Impact:
     by_service: dict[str, list[Task]] = {}
     for task in sorted(evicted, key=lambda t: (t.service_id, t.slot, t.id)):
         by_service.setdefault(task.service_id, []).append(task)
-    ready = {node.id for node in snapshot.nodes.values() if node.is_ready}
-    running = Counter(t.service_id for t in snapshot.tasks.values() if t.runs and t.node_id in ready)
-    staying = Counter(
-        t.service_id for t in snapshot.tasks.values() if t.runs and t.node_id in ready and t.id not in gone
-    )
+    live = [task for task in snapshot.tasks.values() if snapshot.is_live(task)]
+    running = Counter(task.service_id for task in live)
+    staying = Counter(task.service_id for task in live if task.id not in gone)
 
     impacts = []
     for service_id, tasks in by_service.items():

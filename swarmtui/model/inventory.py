@@ -71,6 +71,17 @@ class ServiceItem(Item, frozen=True, kw_only=True):
     networks: tuple[str, ...] = ()
 
 
+class NetworkItem(Item, frozen=True, kw_only=True):
+    """A network.
+
+    Attributes:
+        driver, subnets: as they were given out; "" and () where nobody knows, as in a manifest of an older program.
+    """
+
+    driver: str = ""
+    subnets: tuple[str, ...] = ()
+
+
 class Inventory(Struct, frozen=True, kw_only=True):
     """Everything that a Swarm contains, by name.
 
@@ -86,7 +97,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
     autolock: bool = False
     nodes: tuple[NodeItem, ...] = ()
     services: tuple[ServiceItem, ...] = ()
-    networks: tuple[Item, ...] = ()
+    networks: tuple[NetworkItem, ...] = ()
     secrets: tuple[Item, ...] = ()
     configs: tuple[Item, ...] = ()
     tasks: int = 0
@@ -120,10 +131,12 @@ class Inventory(Struct, frozen=True, kw_only=True):
             nodes=_sorted(_node(node) for node in nodes),
             services=_sorted(_service(service, names) for service in services),
             networks=_sorted(
-                Item(
+                NetworkItem(
                     id=_text(network.get("Id")),
                     name=_text(network.get("Name")),
                     labels=_labels(network.get("Labels")),
+                    driver=_text(network.get("Driver")),
+                    subnets=_subnets(network),
                 )
                 for network in of_swarm
             ),
@@ -282,6 +295,8 @@ def _unlike(old: Item, new: Item) -> tuple[str, ...]:
         if field in ("id", "version", "labels", "networks"):
             continue
         one, other = getattr(old, field), getattr(new, field, None)
+        if isinstance(old, NetworkItem) and field in ("driver", "subnets") and not (one and other):
+            continue  # of one of them nobody knows
         if one != other:
             told.append(f"{field}: {_shown(one)} → {_shown(other)}")
     if isinstance(old, ServiceItem) and isinstance(new, ServiceItem):
@@ -295,6 +310,8 @@ def _unlike(old: Item, new: Item) -> tuple[str, ...]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return "(none)" if value is None else str(value) or "(empty)"
 
 
@@ -360,6 +377,11 @@ def _blob(blob: Mapping[str, Any]) -> Item:
         version=_version(blob),
         labels=_labels(spec.get("Labels")),
     )
+
+
+def _subnets(network: Mapping[str, Any]) -> tuple[str, ...]:
+    configs = _list(_dict(network.get("IPAM")).get("Config"))
+    return tuple(sorted(filter(None, (_text(_dict(config).get("Subnet")) for config in configs))))
 
 
 def _version(thing: Mapping[str, Any]) -> int:

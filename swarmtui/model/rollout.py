@@ -175,8 +175,7 @@ def may_run(service: Service, node: Node) -> bool:
 
 
 def _running(snapshot: Snapshot, tasks: Sequence[Task]) -> int:
-    nodes = snapshot.nodes
-    return sum(task.runs and task.node_id in nodes and nodes[task.node_id].is_ready for task in tasks)
+    return sum(map(snapshot.is_live, tasks))
 
 
 _Split = tuple[list[Task], list[Task], list[Task]]

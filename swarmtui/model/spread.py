@@ -176,7 +176,7 @@ class _Balancing:
         state = service.update_status.state if service.update_status else ""
         if state in ("updating", "rollback_started") or state.endswith("paused"):
             return f"its rollout is not at its end ({state})"
-        running = sum(task.runs for task in tasks)
+        running = sum(map(self.snapshot.is_live, tasks))
         if running < (service.replicas or 0):
             return f"only {running} of {service.replicas} tasks run"
         volumes = [kept for kept in local_data(tasks) if kept.startswith("volume ")]

@@ -616,6 +616,7 @@ class Snapshot(Struct, frozen=True):
         networks: those of the Swarm, and the local ones of the engine in use.
         volumes: name → volume, on the engine in use only.
         locked: ids of the managers that are locked, as far as their own engines could be asked.
+        rivals: names of the managers that follow another leader, as far as they could be asked: a second Swarm lives.
         unlock_key: whether the vault has the cluster's unlock key; None until somebody compared.
         backups: what the catalogue has of it; None until somebody looked.
     """
@@ -636,6 +637,7 @@ class Snapshot(Struct, frozen=True):
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     unlock_key: KeyHolding | None = None
     locked: frozenset[str] = frozenset()
+    rivals: frozenset[str] = frozenset()
     backups: BackupHolding | None = None
 
     @property
@@ -650,6 +652,13 @@ class Snapshot(Struct, frozen=True):
     def oldest(self) -> float:
         """When the stalest collection was read, seconds since the epoch; 0.0 when one never was."""
         return min((self.readings[c].at if c in self.readings else 0.0) for c in COLLECTIONS)
+
+    def is_live(self, task: Task) -> bool:
+        """Whether a task really runs: one on a node that is down, or that is no more, reads "running" all the same.
+
+        After a forced cluster the engine's own counts include those (swarm-dr.md, trap 4).
+        """
+        return task.runs and (node := self.nodes.get(task.node_id)) is not None and node.is_ready
 
     def tasks_on(self, node_id: str) -> list[Task]:
         return [task for task in self.tasks.values() if task.node_id == node_id]

@@ -6,9 +6,11 @@ import asyncio
 import base64
 import json
 import shlex
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from swarmtui.errors import EngineError, UsageError
 from swarmtui.runbooks.files import read_file, read_stdin
@@ -51,29 +53,26 @@ async def blob_id(session: Session, kind: str, name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateBlob(Step):
-    """Creates a secret or a config.
+class NewBlob(Step):
+    """Creates a secret or a config, wherever its content comes from.
 
     Attributes:
         kind: secret or config.
-        file: where the content comes from: a path, or "-" for standard input.
         alone: whether nothing that comes after it in the plan uses it; else removing it does not take the plan back.
     """
 
     kind: str
     name: str
-    file: str
     labels: Mapping[str, str] = field(default_factory=dict)
     alone: bool = True
 
     @property
-    def shown(self) -> tuple[Shown, ...]:
-        labels = [word for key, value in sorted(self.labels.items()) for word in ("--label", f"{key}={value}")]
-        return (Shown(shlex.join(["docker", self.kind, "create", *labels, "--", self.name, self.file])),)
-
-    @property
     def undo(self) -> tuple[Shown, ...]:
         return (Shown(f"docker {self.kind} rm {shlex.quote(self.name)}"),) if self.alone else ()
+
+    @abstractmethod
+    async def spec(self, session: Session) -> dict[str, Any]:
+        """What the engine is given, with the content."""
 
     async def before(self, session: Session) -> Facts:
         return {"id": await blob_id(session, self.kind, self.name)}
@@ -90,11 +89,29 @@ class CreateBlob(Step):
         return f"The {self.kind} {self.name} is there: it was created before the answer was lost."
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        content = await asyncio.to_thread(content_of, self.kind, self.file)
-        spec = {"Name": self.name, "Labels": dict(self.labels), "Data": base64.b64encode(content).decode()}
-        await session.post(f"/{self.kind}s/create", json=spec)
+        await session.post(f"/{self.kind}s/create", json=await self.spec(session))
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         if not await blob_id(session, self.kind, self.name):
             raise StepError(f"The {self.kind} {self.name} is not there.", "Retry.")
         voice.say(f"The {self.kind} {self.name} is there.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateBlob(NewBlob):
+    """Creates one from a file.
+
+    Attributes:
+        file: where the content comes from: a path, or "-" for standard input.
+    """
+
+    file: str
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        labels = [word for key, value in sorted(self.labels.items()) for word in ("--label", f"{key}={value}")]
+        return (Shown(shlex.join(["docker", self.kind, "create", *labels, "--", self.name, self.file])),)
+
+    async def spec(self, session: Session) -> dict[str, Any]:
+        content = await asyncio.to_thread(content_of, self.kind, self.file)
+        return {"Name": self.name, "Labels": dict(self.labels), "Data": base64.b64encode(content).decode()}

@@ -39,6 +39,8 @@ class StepRecord:
     Attributes:
         state: intended, done, already, failed, skipped.
         before: the facts taken before it was tried; None when it never came to that.
+        started_at: when it was tried first.
+        tries: how often it was begun.
     """
 
     state: str
@@ -47,6 +49,7 @@ class StepRecord:
     commands: list[str] = field(default_factory=list)
     started_at: str = ""
     ended_at: str = ""
+    tries: int = 0
 
 
 @dataclass
@@ -177,7 +180,11 @@ def _apply(record: RunRecord, entry: Mapping[str, Any]) -> None:
     elif kind == "resume":
         record.outcome = record.ended_at = record.detail = ""
     elif kind == "intent":
-        record.steps[step_id] = StepRecord("intended", entry.get("before", {}), "", entry.get("commands", []), at)
+        known = record.steps.get(step_id)
+        first, tries = (known.started_at or at, known.tries) if known is not None else (at, 0)
+        record.steps[step_id] = StepRecord(
+            "intended", entry.get("before", {}), "", entry.get("commands", []), first, tries=tries + 1
+        )
     elif kind in ("effect", "done", "already", "failed", "skipped"):
         step = record.steps.setdefault(step_id, StepRecord("intended", started_at=at))
         if kind != "effect":

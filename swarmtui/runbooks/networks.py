@@ -111,7 +111,7 @@ class Create(Runbook):
             raise UsageError(f"The gateway {gateway} is not in {wanted}.", "Name one that is.")
         for network in await all_of(session, "/networks", Network):
             for other in network.subnets:
-                if not network.is_local and _overlap(net, other):
+                if not network.is_local and overlap(net, other):
                     raise UsageError(
                         f"{wanted} overlaps {other}, which the network {one_line(network.name)} has.", "Choose another."
                     )
@@ -144,7 +144,8 @@ class Create(Runbook):
         )
 
 
-def _overlap(net: ipaddress.IPv4Network | ipaddress.IPv6Network, other: str) -> bool:
+def overlap(net: ipaddress.IPv4Network | ipaddress.IPv6Network, other: str) -> bool:
+    """Whether a network has addresses that this other one, in CIDR form, has too."""
     try:
         there = ipaddress.ip_network(other, strict=False)
     except ValueError:

@@ -47,7 +47,7 @@ class WaitSpread(WaitRollout):
         snapshot = session.snapshot
         counts: dict[str, int] = {}
         for task in snapshot.tasks.values():
-            if task.service_id == self.service_id and task.runs:
+            if task.service_id == self.service_id and snapshot.is_live(task):
                 counts[task.node_id] = counts.get(task.node_id, 0) + 1
         names = {node.id: one_line(node.name) for node in snapshot.nodes.values()}
         told = sorted(f"{names.get(node_id, node_id[:12])} {count}" for node_id, count in counts.items())

@@ -7,7 +7,22 @@ import difflib
 from swarmtui.errors import UsageError
 from swarmtui.runbooks import networks, nodes, objects, rebalance, services, stacks, volumes
 from swarmtui.runbooks.runbook import Runbook
-from swarmtui.runbooks.swarm import autolock, backup, build, ca, join, rehearse, rejoin, replace, tokens, unlock
+from swarmtui.runbooks.swarm import (
+    autolock,
+    backup,
+    build,
+    ca,
+    join,
+    quorum,
+    recreate,
+    rehearse,
+    rejoin,
+    replace,
+    restore,
+    split,
+    tokens,
+    unlock,
+)
 
 RUNBOOKS: dict[str, Runbook] = {
     runbook.name: runbook
@@ -46,6 +61,10 @@ RUNBOOKS: dict[str, Runbook] = {
         ca.RotateCa(),
         rehearse.Rehearse(),
         backup.Backup(),
+        quorum.RecoverQuorum(),
+        restore.Restore(),
+        split.EndSplit(),
+        recreate.Recreate(),
     )
 }
 

@@ -1,5 +1,5 @@
-"""A plan as text for a person, as a Markdown runbook, as a shell script; a run as a report. One text for
-screen and command line."""
+"""A plan as text for a person, as a Markdown runbook, as a shell script. One text for screen and command
+line; `report` has what became of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from swarmtui.model.impact import Impact, ServiceImpact
-from swarmtui.runbooks.journal import RunRecord
 from swarmtui.runbooks.runbook import Plan, Shown, Step
 
 JSON_SCHEMA = 1
@@ -142,6 +141,8 @@ def script(plan: Plan) -> str:
         lines.append(f"# {plan.nothing}")
     for number, step in enumerate(plan.steps, 1):
         lines.append(f"# {number}. {step.title}: {step.why}")
+        if stopped := plan.if_stopped_before(step):
+            lines.append(f"# If you stop here: {stopped}")
         lines.append(f"echo {shlex.quote(f'{number}. {step.title}')}")
         lines += [shown.as_sh for shown in step.shown]
         lines.append("")
@@ -161,32 +162,13 @@ def markdown(plan: Plan) -> str:
     out += ["", "## Tasks", "", *(f"- {line}" for _, line in impact_lines(plan.impact))] if plan.impact else []
     out += ["", "## Changes", "", *(f"- {line.strip()}" for _, line in plan.changes)] if plan.changes else []
     for number, step in enumerate(plan.steps, 1):
-        out += ["", f"## {number}. {step.title} ({step.danger})", "", step.why, "", "```sh"]
-        out += [shown.as_sh for shown in step.shown]
-        out.append("```")
+        out += ["", f"## {number}. {step.title} ({step.danger})", "", step.why]
+        if stopped := plan.if_stopped_before(step):
+            out += ["", f"If you stop before this step: {stopped}"]
+        if step.shown:
+            out += ["", "```sh", *(shown.as_sh for shown in step.shown), "```"]
     if undo := list(undo_lines(plan)):
         out += ["", "## To take it back", "", "```sh", *undo, "```"]
-    return "\n".join(out) + "\n"
-
-
-def report(record: RunRecord) -> str:
-    """What a run did, from its journal, as Markdown."""
-    out = [
-        f"# {record.title or record.runbook}",
-        "",
-        f"Run `{record.id}` of {record.runbook} on {record.target} (Swarm {record.cluster_id[:12] or 'unknown'}), "
-        f"by {record.operator}.",
-        f"Started {record.started_at}; {'ended ' + record.ended_at if record.ended_at else 'not ended'}: "
-        f"**{record.outcome or 'cut off'}**{' (' + record.detail + ')' if record.detail else ''}.",
-    ]
-    if record.accepted:
-        out += ["", f"Safety rules accepted: {', '.join(record.accepted)}."]
-    for step_id, step in record.steps.items():
-        out += ["", f"## {step_id}: {step.state}", "", f"{step.started_at} to {step.ended_at or '?'}"]
-        if step.detail:
-            out += ["", step.detail]
-        if step.commands:
-            out += ["", "```sh", *step.commands, "```"]
     return "\n".join(out) + "\n"
 
 
@@ -229,6 +211,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "title": step.title,
                 "why": step.why,
                 "danger": str(step.danger),
+                "if_stopped": plan.if_stopped_before(step),
                 "commands": [{"host": shown.host, "line": shown.line} for shown in step.shown],
             }
             for step in plan.steps

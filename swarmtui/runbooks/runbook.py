@@ -94,6 +94,8 @@ class Step(ABC):
         id: unique within the plan, the same each time the plan is made.
         why: plain words.
         skippable: whether the plan still makes sense without it.
+        if_stopped: one sentence: which state the cluster is in when a run stops before this step; "" where nothing
+            need be said. The last one told stays true until another step tells otherwise (`Plan.if_stopped_before`).
     """
 
     id: str
@@ -101,6 +103,7 @@ class Step(ABC):
     why: str
     danger: Danger = Danger.SAFE
     skippable: bool = False
+    if_stopped: str = ""
 
     @property
     @abstractmethod
@@ -162,6 +165,7 @@ class Plan:
         leaving: ids of managers that will be none, or be away: the connection must not depend on them.
         exclusive: ids of managers on whose hosts a lock is laid, so that nobody else disturbs the cluster meanwhile.
         nothing: why nothing is to be done; "" when there are steps.
+        cluster_id: of the Swarm it is about, where no session looks at one; "" where that does not matter.
     """
 
     runbook: str
@@ -182,10 +186,23 @@ class Plan:
     leaving: tuple[str, ...] = ()
     exclusive: tuple[str, ...] = ()
     nothing: str = ""
+    cluster_id: str = ""
 
     @property
     def danger(self) -> Danger:
         return max((step.danger for step in self.steps), default=Danger.SAFE)
+
+    def if_stopped_before(self, step: Step) -> str:
+        """Which state the cluster is in when the run stops before a step; "" when no step up to it says.
+
+        A step that says nothing leaves things as the one before it found them to be told: what was last said stays.
+        """
+        told = ""
+        for each in self.steps:
+            told = each.if_stopped or told
+            if each is step:
+                break
+        return told
 
     @property
     def typed(self) -> str:
@@ -212,6 +229,8 @@ class Runbook(ABC):
     """Whether a manager of the Swarm must answer before it can be planned; without, its session may be in any state."""
     on_hosts: ClassVar[bool] = False
     """Whether it works where no Swarm is yet, or none answers: its session is not started for it (`Session.begin`)."""
+    needs_target: ClassVar[bool] = False
+    """Of one that works on hosts: whether it is about a cluster that must be named, whose managers are those hosts."""
 
     @abstractmethod
     async def survey(self, session: Session, params: Mapping[str, Any]) -> Facts:

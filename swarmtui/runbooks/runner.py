@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from swarmtui.errors import RefusedError, SwarmtuiError
@@ -20,11 +21,12 @@ RECONNECTS = 5
 
 
 class State(StrEnum):
-    """Where a step stands. `already`: there was nothing left to do."""
+    """Where a step stands. `already`: there was nothing left to do; `by hand`: a person is at it."""
 
     PENDING = "pending"
     CHECKING = "checking"
     RUNNING = "running"
+    BY_HAND = "by hand"
     VERIFYING = "verifying"
     DONE = "done"
     ALREADY = "already"
@@ -32,6 +34,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
+BY_HAND = "Done by hand, and verified here."
 FINISHED = frozenset({State.DONE, State.ALREADY, State.SKIPPED})
 
 
@@ -55,23 +58,32 @@ class Event:
 
 
 class Choice(StrEnum):
+    """go, retry: the program does the step; by hand: a person does it, and it is verified here."""
+
+    GO = "go"
     RETRY = "retry"
+    BY_HAND = "by hand"
     SKIP = "skip"
     STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a failed step; a skip needs a reason."""
+    """What to do about a step; a skip needs a reason."""
 
     choice: Choice
     reason: str = ""
 
 
 class Decider(Protocol):
-    """Who is asked when a step failed."""
+    """Who is asked: when a step failed, before one where the run is held, and while one is done by hand."""
 
     async def failed(self, step: Step, error: SwarmtuiError) -> Decision: ...
+
+    async def held(self, step: Step) -> Decision: ...
+
+    async def by_hand(self, step: Step) -> Decision:
+        """Answers when the person is done (go: verify it), gave it back (retry: the program does it), or stops."""
 
 
 class StopAtFailure:
@@ -79,6 +91,16 @@ class StopAtFailure:
 
     async def failed(self, step: Step, error: SwarmtuiError) -> Decision:
         return Decision(Choice.STOP)
+
+    async def held(self, step: Step) -> Decision:
+        return Decision(Choice.STOP)
+
+    async def by_hand(self, step: Step) -> Decision:
+        return Decision(Choice.STOP)
+
+
+class _Stopped(SwarmtuiError):
+    """A person stopped while a step was theirs to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +145,8 @@ class Runner:
         self._accepted = accepted or []
         self._settle_seconds = settle_seconds
         self._stop = False
+        self.holds = False
+        """Whether it asks before each step that is still to do; may be set at any time."""
         self._before: dict[str, Facts] = {}
 
     def stop(self) -> None:
@@ -143,7 +167,7 @@ class Runner:
                 title=self._plan.title,
                 params=self._plan.params,
                 facts=self._plan.facts,
-                cluster_id=self._session.snapshot.cluster_id,
+                cluster_id=self._session.snapshot.cluster_id or self._plan.cluster_id,
                 target=self._session.name,
                 accepted=self._accepted,
             )
@@ -171,37 +195,51 @@ class Runner:
                 continue
             if self._stop:
                 return Outcome("stopped", step.id)
-            while True:
-                error = await self._attempt(step, known)
-                if error is None:
-                    break
-                self._writer.write("failed", step=step.id, detail=str(error))
-                self._observe(Event("state", step.id, State.FAILED, str(error)))
-                decision = await self._decision(step, error)
-                if decision.choice is Choice.STOP:
-                    return Outcome("failed", step.id, error)
-                if decision.choice is Choice.SKIP:
-                    self._writer.write("skipped", step=step.id, detail=decision.reason)
-                    self._observe(Event("state", step.id, State.SKIPPED, decision.reason))
-                    break
+            if (ended := await self._step(step, known)) is not None:
+                return ended
         return Outcome("done")
 
-    async def _decision(self, step: Step, error: SwarmtuiError) -> Decision:
-        """Asks until the answer is one that this step allows: a skip needs a step that may be skipped, and a reason."""
+    async def _step(self, step: Step, known: StepRecord | None) -> Outcome | None:
+        """Brings one step to its end, done or skipped; returns how the run ends where that is not to be."""
+        error: SwarmtuiError | None = None
+        decision = Decision(Choice.GO)
+        if self.holds:
+            decision = await self._decision(step, self._decider.held)
+        while True:
+            if decision.choice is Choice.STOP:
+                return Outcome("failed" if error is not None else "stopped", step.id, error)
+            if decision.choice is Choice.SKIP:
+                self._writer.write("skipped", step=step.id, detail=decision.reason)
+                self._observe(Event("state", step.id, State.SKIPPED, decision.reason))
+                return None
+            error = await self._attempt(step, known, by_hand=decision.choice is Choice.BY_HAND)
+            if error is None:
+                return None
+            if isinstance(error, _Stopped):
+                return Outcome("stopped", step.id)
+            self._writer.write("failed", step=step.id, detail=str(error))
+            self._observe(Event("state", step.id, State.FAILED, str(error)))
+            decision = await self._decision(step, partial(self._decider.failed, error=error))
+
+    async def _decision(self, step: Step, ask: Callable[[Step], Awaitable[Decision]]) -> Decision:
+        """Asks until the answer is one that this step allows: a skip needs a step that may be skipped, and a reason; by
+        hand is done what has commands."""
         while not self._stop:
-            decision = await self._decider.failed(step, error)
-            if decision.choice is not Choice.SKIP or (step.skippable and decision.reason.strip()):
+            decision = await ask(step)
+            if decision.choice is Choice.SKIP and not (step.skippable and decision.reason.strip()):
+                continue
+            if decision.choice is not Choice.BY_HAND or step.shown:
                 return decision
         return Decision(Choice.STOP)
 
-    async def _attempt(self, step: Step, known: StepRecord | None) -> SwarmtuiError | None:
+    async def _attempt(self, step: Step, known: StepRecord | None, *, by_hand: bool = False) -> SwarmtuiError | None:
         """One try at a step, over as many reconnections as it takes; returns the error it failed with."""
         if known is not None and known.before is not None:
             # The facts of the first try stay: the effect may have happened although its answer was lost.
             self._before.setdefault(step.id, known.before)
         for reconnects in range(RECONNECTS + 1):
             try:
-                await self._once(step)
+                await self._once(step, by_hand=by_hand)
                 return None
             except LinkError as error:
                 if reconnects == RECONNECTS or (error.reason is not Reason.CONNECTION_LOST and self._session.live):
@@ -215,7 +253,7 @@ class Runner:
                 return error
         return None
 
-    async def _once(self, step: Step) -> None:
+    async def _once(self, step: Step, *, by_hand: bool) -> None:
         session = self._session
         voice = Voice(
             lambda line: self._say(step, line),
@@ -231,14 +269,23 @@ class Runner:
             self._writer.write("already", step=step.id, detail=why)
             self._observe(Event("state", step.id, State.ALREADY, why))
             return
-        self._writer.write("intent", step=step.id, before=before, commands=[shown.as_sh for shown in step.shown])
-        self._observe(Event("state", step.id, State.RUNNING, point="intent"))
-        await step.run(session, before, voice)
+        commands = [shown.as_sh for shown in step.shown]
+        self._writer.write("intent", step=step.id, before=before, commands=commands, by_hand=by_hand)
+        if by_hand:
+            # The facts are taken and on disk before a hand moves: with them a resume, too, knows what was before.
+            self._observe(Event("state", step.id, State.BY_HAND, point="intent"))
+            decision = await self._decider.by_hand(step)
+            if decision.choice is Choice.STOP:
+                raise _Stopped("Stopped while a step was done by hand.")
+            by_hand = decision.choice is Choice.GO
+        if not by_hand:
+            self._observe(Event("state", step.id, State.RUNNING, point="intent"))
+            await step.run(session, before, voice)
         self._observe(Event("state", step.id, State.VERIFYING, point="effect"))
         self._writer.write("effect", step=step.id)
         await step.verify(session, before, voice)
-        self._writer.write("done", step=step.id)
-        self._observe(Event("state", step.id, State.DONE, point="proof"))
+        self._writer.write("done", step=step.id, **({"detail": BY_HAND} if by_hand else {}))
+        self._observe(Event("state", step.id, State.DONE, BY_HAND if by_hand else "", point="proof"))
 
     def _say_first(self, line: str) -> None:
         """What is to be said before the first step."""

@@ -249,7 +249,7 @@ async def facts_of_removal(session: Session, name: str) -> RemoveFacts:
         networks=names["networks"],
         secrets=names["secrets"],
         configs=names["configs"],
-        running=sum(task.runs and task.service_id in ids for task in snapshot.tasks.values()),
+        running=sum(task.service_id in ids and snapshot.is_live(task) for task in snapshot.tasks.values()),
         volumes=tuple(sorted({one_line(m[1]) for shape in shapes for m in shape.mounts if m[0] == "volume" and m[1]})),
         held=tuple(_held(ours, [s for s in there["services"] if str(s.get("ID")) not in ids])),
     )

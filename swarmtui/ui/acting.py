@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ReturnType
+from textual.worker import get_current_worker
 
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.model.text import one_line
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from swarmtui.runbooks.journal import RunRecord
     from swarmtui.runbooks.runbook import Plan
     from swarmtui.session import Session
-    from swarmtui.ui.screens.running import Run
+    from swarmtui.ui.runs import Run
 
 
 class Acting(StayingApp[ReturnType]):
@@ -90,6 +91,38 @@ class Acting(StayingApp[ReturnType]):
                 return newest
             plan, changed = newest, True
 
+    async def looked_at(self, session: Session, title: str, prepare: Callable[[], Awaitable[Plan]]) -> Plan | None:
+        """The confirmed plan of what looks at hosts first; None where there is none.
+
+        The look goes on before the person's eyes, and may be left.
+        """
+        from swarmtui.ui.screens.building import PreflightScreen
+
+        screen = PreflightScreen(title)
+        worker = get_current_worker()
+
+        def left(by_person: bool | None) -> None:
+            if by_person:
+                worker.cancel()
+
+        session.tell_look = screen.tell
+        await self.push_screen(screen, left)
+        plans: list[Plan] = []
+
+        async def look() -> Plan:
+            while True:
+                screen.begin(confirmed=bool(plans))
+                try:
+                    plans.append(await prepare())
+                    return plans[-1]
+                except SwarmtuiError as error:
+                    await screen.failed(error)
+
+        plan = await self._confirmed(look)
+        session.tell_look = lambda line: None
+        await screen.dismiss(False)
+        return plan
+
     async def execute(self, session: Session, plan: Plan, record: RunRecord | None = None) -> Run:
         """Runs a plan that was confirmed, on a screen that may be left and come back to.
 
@@ -101,9 +134,9 @@ class Acting(StayingApp[ReturnType]):
         """
         from swarmtui.runbooks.journal import Journal, new_run_id
         from swarmtui.runbooks.runner import Outcome, Runner
-        from swarmtui.ui.screens.running import Run
+        from swarmtui.ui.runs import Run
 
-        run = Run(record.id if record is not None else new_run_id(plan.runbook), plan)
+        run = Run(record.id if record is not None else new_run_id(plan.runbook), plan, self._journal_folder)
 
         def observe(event: Any) -> None:
             run.observe(event)
@@ -127,10 +160,10 @@ class Acting(StayingApp[ReturnType]):
                 run.outcome = Outcome("failed", error=error)
                 raise
             finally:
-                if run.screen is not None:
-                    run.screen.show()
+                if run.show is not None:
+                    run.show()
                 self._tell_header()
-        if run.screen is None:
+        if run.show is None:
             self._tell_end(run, run.outcome.ok)
         return run
 

@@ -23,6 +23,7 @@ from swarmtui.ui.keys import MAIN_IDS
 from swarmtui.ui.looking import Looking
 from swarmtui.ui.main import ActingScreen, MainScreen
 from swarmtui.ui.operations import Operations
+from swarmtui.ui.recovering import Recovering
 from swarmtui.ui.screen_keys import QUIT
 from swarmtui.ui.screens.asking import UiPerson
 from swarmtui.ui.screens.reading import ReadingScreen
@@ -44,7 +45,7 @@ TO_CLUSTERS = -1
 """Result of a console that was left for the start page: its session goes on, for whoever ran it."""
 
 
-class Console(Looking, Operations, Upkeep):
+class Console(Looking, Operations, Recovering, Upkeep):
     """The console on one cluster.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from swarmtui.ui.acting import Acting
@@ -43,6 +43,14 @@ class Base(Acting[int]):
     @abstractmethod
     def tend(self, action: Action, keys: Sequence[str]) -> None:
         """Does what a key says to backups that lie on this machine; asks first."""
+
+    @abstractmethod
+    def go_on(self, run_id: str, after: Callable[[], None] = lambda: None) -> None:
+        """Goes on with a run that did not come to its end."""
+
+    @abstractmethod
+    def restore(self, backup: str) -> None:
+        """Restores a backup that a person chose; asks on which host."""
 
     def _acts_on(self) -> tuple[str, bool]:
         return self.opening.name, self.opening.cluster.production

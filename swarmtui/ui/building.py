@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from textual.worker import get_current_worker
 
 from swarmtui.config import ClusterConfig, Config, wrong_name
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from swarmtui.runbooks.runbook import Plan
     from swarmtui.session import Session
     from swarmtui.ui.fleet import Fleet
-    from swarmtui.ui.screens.running import Run
+    from swarmtui.ui.runs import Run
 
 RUNBOOK = "swarm.build"
 LIKE = "like"
@@ -191,7 +190,6 @@ class Building(Acting[str]):
         """The confirmed plan; None where there is none. The look goes on before the person's eyes."""
         from swarmtui.runbooks import registry
         from swarmtui.runbooks.swarm.build import BuildRunbook
-        from swarmtui.ui.screens.building import PreflightScreen
 
         runbook = registry.runbook(RUNBOOK)
         assert isinstance(runbook, BuildRunbook)
@@ -204,30 +202,7 @@ class Building(Acting[str]):
 
             return await self._confirmed(again)
         self._hosts = _count(len(runbook.spec(values).hosts))
-        screen = PreflightScreen(f"Looking at {self._hosts}")
-        worker = get_current_worker()
-
-        def left(by_person: bool | None) -> None:
-            if by_person:
-                worker.cancel()
-
-        session.tell_look = screen.tell
-        await self.push_screen(screen, left)
-
-        plans: list[Plan] = []
-
-        async def prepare() -> Plan:
-            while True:
-                screen.begin(confirmed=bool(plans))
-                try:
-                    plans.append(await runbook.prepare(session, values))
-                    return plans[-1]
-                except SwarmtuiError as error:
-                    await screen.failed(error)
-
-        plan = await self._confirmed(prepare)
-        await screen.dismiss(False)
-        return plan
+        return await self.looked_at(session, f"Looking at {self._hosts}", lambda: runbook.prepare(session, values))
 
     # -- the name ----------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,8 @@ class Header(Static):
         style = "bold red" if not raft.held else "yellow" if raft.slack == 0 else "green"
         second.append(str(raft), style)
         second.append(f" · leader {one_line(derived.leader) or 'NONE'}")
+        if derived.snapshot.rivals:
+            second.append(" · TWO SWARMS", "bold red")
         if locked := len(derived.snapshot.locked):
             second.append(f" · {locked} LOCKED", "bold red")
         second.append(f" · {derived.ready}/{len(derived.snapshot.nodes)} ready")

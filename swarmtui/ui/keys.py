@@ -32,7 +32,7 @@ class Action:
         here: the parameter that takes the node whose engine is in use.
         id: what `[keys]` calls it; the name of the runbook where that is enough.
         offline: it also works while no manager answers.
-        tends: it is done to backups that lie on this machine, and no runbook: `Tending` knows how.
+        tends: it is done to what lies on this machine, and no runbook: `Tending` knows how, and `Recovering` of runs.
     """
 
     key: str
@@ -166,6 +166,19 @@ OBJECT_ACTIONS = (
     ),
 )
 
+RESTORE = Action(
+    "R",
+    "swarm.restore",
+    "Restore",
+    "Bring the Swarm back from it, where no manager has its state any more",
+    "backups",
+    "backup",
+    ("host",),
+    one=True,
+    offline=True,
+)
+"""Through `Recovering`: with a session that only is a way to hosts."""
+
 BACKUP_ACTIONS = (
     replace(
         _node("B", "swarm.backup", "Back up", "Back up the Swarm from here: Docker stops on it for a moment"),
@@ -184,10 +197,26 @@ BACKUP_ACTIONS = (
         one=True,
         offline=True,
     ),
+    RESTORE,
     Action("C", "backups.copy", "Copy", "Copy it away from this machine, and check the copy", "backups", tends=True),
     Action("P", "backups.prune", "Prune", "Delete what is not to be kept; shows first what", "backups", tends=True),
     Action("I", "backups.import", "Import", "Take in an archive that was made by hand", "backups", tends=True),
 )
+
+RUN_ACTIONS = (
+    Action(
+        "R",
+        "journal.resume",
+        "Resume",
+        "Go on with a run that was cut off or stopped, also one of another machine",
+        "journal",
+        "run",
+        one=True,
+        offline=True,
+        tends=True,
+    ),
+)
+"""What is done with runs of the journal; no runbook of its own."""
 
 ACTIONS: tuple[Action, ...] = (
     *NODE_ACTIONS,
@@ -197,6 +226,7 @@ ACTIONS: tuple[Action, ...] = (
     *SERVICE_ACTIONS,
     *STACK_ACTIONS,
     *OBJECT_ACTIONS,
+    *RUN_ACTIONS,
 )
 
 # Those with priority are done before the next key is looked at: what is typed after ":" comes in one read with it over
@@ -232,6 +262,15 @@ LOOK: list[BindingType] = [
         tooltip="What changed since it was taken, or from one marked backup to the other",
     ),
     Binding("a", "alarms", "Alarms", id="alarms", tooltip="What is wrong, and what to do about it"),
+    Binding(
+        "exclamation_mark",
+        "recover",
+        "What happened",
+        show=False,
+        key_display="!",
+        id="recover",
+        tooltip="What happened, and the least destructive way out: looks at every manager over SSH",
+    ),
     Binding("y", "raw", "Raw", show=False, id="raw", tooltip="The object as the engine gives it (JSON; y again: YAML)"),
     Binding("f", "faults", "Faults", show=False, id="faults", tooltip="Only rows where something is wrong, or all"),
     Binding("c", "copy", "Copy", show=False, id="copy", tooltip="Copy the name of the row (OSC 52)"),

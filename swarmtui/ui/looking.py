@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
-from swarmtui.errors import SwarmtuiError, UsageError
+from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
 from swarmtui.ui import describe, views
 from swarmtui.ui.base import Base
@@ -128,28 +128,6 @@ class Looking(Base):
         readings = self.derived.snapshot.readings
         unread = {name: reading.trouble for name, reading in readings.items() if reading.trouble}
         return describe.finding_lines(self.derived.findings, unread)
-
-    def show_recovery(self) -> None:
-        """Looks at every manager over SSH, and tells what happened and the least destructive way out."""
-        shown: Lines = [
-            ("title", "Looking at every manager over SSH…"),
-            ("plain", "Nothing is changed by that. A host that does not answer takes up to half a minute."),
-        ]
-        screen = ReadingScreen(f"What happened to {self.opening.name}", lambda: list(shown))
-        self.push_screen(screen)
-        self.run_worker(self._recovery(screen, shown), exit_on_error=False)
-
-    async def _recovery(self, screen: ReadingScreen, shown: Lines) -> None:
-        from swarmtui.runbooks.swarm.recover import happened
-        from swarmtui.runbooks.swarm.recover_words import told
-
-        session = self._session()
-        try:
-            around, found = await happened(session)
-            shown[:] = told(session.name, around, found)
-        except SwarmtuiError as error:
-            shown[:] = [("bad", error.what), ("plain", error.next_step)]
-        screen.renew()
 
     def show_connection(self) -> None:
         self.push_screen(ReadingScreen(f"The connection to {self.opening.name}", self._connection_lines))

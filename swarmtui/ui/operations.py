@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from swarmtui.errors import UsageError
 from swarmtui.ui import views
 from swarmtui.ui.base import Base
-from swarmtui.ui.keys import Action
+from swarmtui.ui.keys import RESTORE, RUN_ACTIONS, Action
 from swarmtui.ui.panes.nodes import THROUGH
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ class Operations(Base):
         if action.one and len(keys) > 1:
             what = f"{action.label} takes one {views.view(action.view).one} at a time, and {len(keys)} are marked."
             self.complain(UsageError(what, "\\ removes the marks."))
+            return
+        if action in RUN_ACTIONS:
+            self.go_on(keys[0])
+            return
+        if action == RESTORE:
+            self.restore(keys[0])
             return
         if action.tends:
             self.tend(action, keys)

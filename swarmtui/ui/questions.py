@@ -23,6 +23,29 @@ if TYPE_CHECKING:
     from swarmtui.runbooks.runbook import Runbook
 
 
+async def ask_one(app: App[int], runbook: Runbook, name: str) -> str | None:
+    """Asks for one parameter of a runbook; None when the person leaves."""
+    param = next(param for param in runbook.params if param.name == name)
+    question = f"{runbook.summary[:1].upper()}{runbook.summary[1:]}: {param.help} ({param.shape})"
+    return await app.push_screen_wait(AskScreen(question, check=partial(_wrong_value, runbook, param)))
+
+
+async def ask_more(
+    app: App[int], runbook: Runbook, known: Sequence[Param], now: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Asks for what may be said besides, as KEY=VALUE words; none for enter alone, None when the person leaves.
+
+    Args:
+        now: what is said already.
+    """
+    shapes = "\n".join(f"{_shape(param, now.get(param.name, ''))}   {param.help}" for param in known)
+    question = f"Anything else? enter goes on without. Words of KEY=VALUE, quoted where they have blanks:\n{shapes}"
+    check = partial(_wrong_words, runbook, known, True)
+    suggest = partial(completed, names=[param.name for param in known], now=now)
+    answer = await app.push_screen_wait(AskScreen(question, check=check, suggest=suggest))
+    return words(answer) if answer is not None else None
+
+
 NUMBERS = frozenset({"replicas"})
 """Parameters whose line begins with what they are now. A list of labels does not: what is taken out of the line would
 stay all the same, as only KEY- removes one."""

@@ -48,11 +48,27 @@ RAW: list[BindingType] = [
     Binding("y", "other", "JSON or YAML", id="raw.other", tooltip="As YAML, or as JSON again"),
 ]
 
+RECOVER: list[BindingType] = [
+    Binding(
+        "enter", "begin(1)", "Begin", key_display="1-9", id="recover.begin", tooltip="Show the plan of the way out"
+    ),
+    *(
+        Binding(str(number), f"begin({number})", "Begin", show=False, id=f"recover.begin-{number}")
+        for number in range(1, 10)
+    ),
+    Binding(
+        "o", "begin(1, True)", "With options", id="recover.options", tooltip="Say more about the first way, then plan"
+    ),
+    Binding("x", "declare", "Lost for good", id="recover.dead", tooltip="Name managers that never come back"),
+    Binding("r", "again", "Look again", id="recover.again"),
+]
+
 CONFIRM: list[BindingType] = [
     Binding("y", "yes", "Yes, run it", id="confirm.yes"),
     Binding("escape,n", "no", "No", id="confirm.no"),
     Binding("c,f3", "copy", "Copy commands", id="confirm.copy", tooltip="Copy the commands (OSC 52)"),
-    # A word to type takes the letters: there these two have other keys.
+    Binding("e,f4", "save", "Print", id="confirm.save", tooltip="Write the plan to a file: Markdown, or a script"),
+    # A word to type takes the letters: there these have other keys.
     Binding(
         "w,f2", "whole", "Whole commands", id="confirm.whole", tooltip="Also those that only wait, or in words again"
     ),
@@ -64,10 +80,15 @@ CONFIRM: list[BindingType] = [
 
 RUN: list[BindingType] = [
     Binding("escape,q", "close", "Back", id="run.back", tooltip="Leave the screen; the run goes on"),
+    Binding("g", "go", "Go on", id="run.go", tooltip="Let the next step begin; or verify what was done by hand"),
     Binding("r", "retry", "Retry", id="run.retry"),
+    Binding("h", "by_hand", "By hand", id="run.by-hand", tooltip="Do the step yourself; it is verified here"),
     Binding("k", "skip", "Skip", id="run.skip"),
+    Binding("p", "hold", "Step by step", id="run.hold", tooltip="Ask before each step, or no longer"),
     Binding("s", "stop", "Stop here", id="run.stop"),
-    Binding("c", "copy", "Copy commands", id="run.copy"),
+    Binding("c", "copy", "Copy", id="run.copy", tooltip="Copy the commands of this step (OSC 52)"),
+    Binding("C", "copy('all')", "Copy all", show=False, id="run.copy-all", tooltip="Copy the commands of all steps"),
+    Binding("e", "save", "Report", id="run.save", tooltip="Write the report to a file"),
     Binding("w", "whole", "Whole command", id="run.whole", tooltip="Also of what only waits, or in words again"),
     Binding("up", "step(-1)", "Step up", show=False, id="run.up"),
     Binding("down", "step(1)", "Step down", show=False, id="run.down"),
@@ -97,7 +118,7 @@ DECIDE: list[BindingType] = [
 
 FIXED = frozenset(
     binding.id
-    for binding in (*ASK, *PREFLIGHT, *CONFIRM, *RUN, *WORK, *DECIDE)
+    for binding in (*ASK, *PREFLIGHT, *RECOVER, *CONFIRM, *RUN, *WORK, *DECIDE)
     if isinstance(binding, Binding) and binding.id
 )
 """Ids of the keys of questions, plans and runs, which stay: what these say names them, and a hand that is used to y and

@@ -8,12 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from swarmtui.model.inventory import Inventory, Item, NodeItem, ServiceItem, compare, differences
+from swarmtui.model.inventory import Inventory, Item, NetworkItem, NodeItem, ServiceItem, compare, differences
 
 WEB = ServiceItem(id="s1", name="web", version=20, image="alpine:1", replicas=2, networks=("front",), labels={"a": "b"})
 AGENT = ServiceItem(id="s2", name="agent", version=21, image="alpine:1", mode="global")
 NODE = NodeItem(id="n1", name="mgr1", version=30, role="manager", availability="active", address="10.0.0.1")
-FRONT = Item(id="w1", name="front", labels={"tier": "front"})
+FRONT = NetworkItem(id="w1", name="front", labels={"tier": "front"}, driver="overlay", subnets=("10.0.1.0/24",))
 TOKEN = Item(id="x1", name="token", version=12)
 SWARM = Inventory(
     cluster_id="c1",
@@ -65,7 +65,15 @@ def test_from_the_api() -> None:
             {"ID": "s5", "Spec": {"Name": "zero", "Mode": {"Replicated": {"Replicas": 0}}}},
         ],
         networks=[
-            {"Id": "w1", "Name": "front", "Scope": "swarm", "Labels": {"tier": "front"}},
+            {
+                "Id": "w1",
+                "Name": "front",
+                "Scope": "swarm",
+                "Driver": "overlay",
+                "Labels": {"tier": "front"},
+                "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}, {}, 3]},
+            },
+            {"Id": "w2", "Name": "odd", "Scope": "swarm", "IPAM": [], "Driver": None},
             {"Id": "b0", "Name": "bridge", "Scope": "local"},
         ],
         secrets=[{"ID": "x1", "Version": {"Index": 12}, "Spec": {"Name": "token", "Labels": {}}}],
@@ -102,7 +110,10 @@ def test_from_the_api() -> None:
             ),
             ServiceItem(id="s5", name="zero", replicas=0),
         ),
-        networks=(Item(id="w1", name="front", labels={"tier": "front"}),),
+        networks=(
+            NetworkItem(id="w1", name="front", labels={"tier": "front"}, driver="overlay", subnets=("10.9.0.0/24",)),
+            NetworkItem(id="w2", name="odd"),
+        ),
         secrets=(Item(id="x1", name="token", version=12),),
         configs=(Item(id="f1", name="app.yml", version=13),),
         tasks=8,
@@ -251,3 +262,24 @@ def test_differences_of_two_days() -> None:
         ("config", "app.yml", "removed", ()),
     ]
     assert differences(SWARM, replace(SWARM, cluster_id="c2"))[0].details == ("another Swarm: c1 → c2",)
+
+
+def test_a_network_is_compared_by_driver_and_subnets() -> None:
+    """The API gives a network no version, so what it is like is all that tells."""
+    other = replace(FRONT, driver="macvlan", subnets=("10.0.2.0/24", "fd00::/64"))
+    said = ("driver: overlay → macvlan", "subnets: 10.0.1.0/24 → 10.0.2.0/24, fd00::/64")
+    told = compare(replace(SWARM, networks=(other,)), SWARM, SWARM)
+    assert told.different == (f"network front is otherwise in the backup: {'; '.join(said)}",)
+    (found,) = differences(SWARM, replace(SWARM, networks=(other,)))
+    assert (found.kind, found.what, found.details) == ("network", "changed", said)
+
+
+def test_a_manifest_of_before_knows_no_driver_and_no_subnets() -> None:
+    unknown = replace(SWARM, networks=(NetworkItem(id="w1", name="front", labels={"tier": "front"}),))
+    written = msgspec.to_builtins(unknown)
+    for network in written["networks"]:
+        del network["driver"], network["subnets"]
+    read = msgspec.convert(written, Inventory)
+    assert read == unknown
+    assert compare(SWARM, read, read).equal and compare(read, SWARM, SWARM).equal
+    assert differences(read, SWARM) == () == differences(SWARM, read)

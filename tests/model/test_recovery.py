@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement, permutations
 
 import pytest
 
-from swarmtui.model.recovery import LOSES_NOTHING, Condition, Diagnosis, Kept, Member, Way, diagnose
+from swarmtui.model.recovery import LOSES_NOTHING, Advice, Condition, Diagnosis, Kept, Member, Way, Worker, diagnose
 
 BACKUPS = {
     "none": (),
@@ -46,6 +46,32 @@ WAYS = {
     "free-disk": Way.FREE_DISK,
     "replace": Way.REPLACE,
     "force": Way.FORCE,
+}
+# What the workers change: which way, and what is typed for it. In place of a name stands that of whom it is about.
+WORKERS = {
+    "none": (),
+    "ready": (Worker("wrk1", ready=True),),
+    "down": (Worker("wrk1", ready=False),),
+    "not known": (Worker("wrk1"),),
+}
+TYPED = {
+    "nothing": {"none": "", "ready": "", "down": "swarmtui run node.rejoin node=wrk1", "not known": ""},
+    "start": dict.fromkeys(WORKERS, "systemctl start docker"),
+    "unlock": dict.fromkeys(WORKERS, "swarmtui run swarm.unlock node=NAME"),
+    "free-disk": dict.fromkeys(WORKERS, "df -h /var/lib/docker"),
+    "replace": {
+        "none": "swarmtui run node.replace dead=NAME host=ssh://USER@HOST",
+        "ready": "swarmtui run node.replace dead=NAME promote=wrk1",
+        "down": "swarmtui run node.replace dead=NAME host=ssh://USER@HOST",
+        "not known": "swarmtui run node.replace dead=NAME host=ssh://USER@HOST",
+    },
+    "force": dict.fromkeys(WORKERS, "swarmtui run swarm.recover-quorum survivor=NAME dead=DEAD"),
+}
+"""A worker that is down can take no manager's place; it comes after every manager."""
+TYPED_WITHOUT_ANYBODY = {
+    "none": "swarmtui run swarm.build --help",
+    "unproved": "swarmtui run swarm.restore backup=b1 dead=DEAD host=ssh://USER@HOST",
+    "proved": "swarmtui run swarm.restore backup=b1 dead=DEAD host=ssh://USER@HOST",
 }
 WITHOUT_ANYBODY = {"none": Way.REBUILD, "unproved": Way.RESTORE, "proved": Way.RESTORE}
 
@@ -98,6 +124,34 @@ def test_the_least_destructive_way_is_the_one_of_the_table(backup: str) -> None:
             assert found.best.way is wanted, (order, backup, found.best)
             told = {advice.way for advice in (found.best, *found.others)}
             assert told >= set(Way) - {Way.UNDECIDED}, "every other way has its reason"
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("backup", BACKUPS)
+def test_with_any_workers_the_way_is_that_of_the_table_and_what_is_typed_does_it(backup: str, workers: str) -> None:
+    for letters, word in rows():
+        found = diagnose(cluster(letters), BACKUPS[backup], workers=WORKERS[workers])
+        typed = TYPED_WITHOUT_ANYBODY[backup] if word == "backup" else TYPED[word][workers]
+        way = WITHOUT_ANYBODY[backup] if word == "backup" else WAYS[word]
+        if workers == "down" and word == "nothing":
+            way = Way.REJOIN
+        assert found.best.way is way, (letters, backup, workers, found.best)
+        dead = ",".join(f"mgr{number}" for number, letter in enumerate(letters, 1) if letter == "x")
+        name = found.best.about[0] if found.best.about else ""
+        assert found.best.command == typed.replace("NAME", name).replace("DEAD", dead), (letters, backup, workers)
+        assert_startable(found.best)
+        if workers == "down" and found.holds and word != "nothing":
+            assert found.then[-1].command == "swarmtui run node.rejoin node=wrk1"
+
+
+def assert_startable(advice: Advice) -> None:
+    """What a console starts is what a person would type."""
+    words = advice.command.split()
+    if advice.runbook:
+        given = dict(word.split("=", 1) for word in words[3:] if "=" in word and word != "host=ssh://USER@HOST")
+        assert words[:3] == ["swarmtui", "run", advice.runbook] and given == advice.params, advice
+    else:
+        assert "swarmtui run" not in advice.command or advice.way is Way.REBUILD, advice
 
 
 def test_nothing_is_lost_while_a_gentler_way_works() -> None:
@@ -175,8 +229,72 @@ def test_what_was_deleted_is_created_again_where_a_backup_has_it() -> None:
 
 
 def test_two_swarms_side_by_side_are_told_before_anything_else() -> None:
-    found = best(one("a", Condition.WORKS, leader_id="x"), one("b", Condition.WORKS, leader_id="y"))
-    assert found.two and found.best.way is Way.UNDECIDED and "fence" in found.best.because
+    found = best(
+        one("a", Condition.WORKS, leader_id="x", ready=1),
+        one("b", Condition.WORKS, leader_id="y", ready=4),
+        one("c", Condition.WORKS, leader_id="y", ready=4),
+    )
+    assert found.two and not found.holds and found.best.way is Way.SPLIT and found.exit_code == 2
+    assert found.best.command == "swarmtui run swarm.end-split keep=b" and found.best.about == ("a",)
+    assert "fenced" in found.best.because and "swarm.end-split keep=a" in found.best.because, "the other way round too"
+
+
+def test_a_leader_that_was_cut_off_and_has_not_noticed_is_no_second_swarm() -> None:
+    """It still counts the others among its voters: of one raft only one leader can change anything."""
+    both = frozenset({"x", "y", "z"})
+    found = best(
+        one("a", Condition.WORKS, leader_id="x", voters=both),
+        one("b", Condition.WORKS, leader_id="y", voters=both),
+        one("c", Condition.WORKS, leader_id="y", voters=both),
+    )
+    assert not found.two and found.holds and found.situation == "The quorum holds: 2 of 3 managers work."
+    assert found.best.about == ("a",)
+    forgot = best(
+        one("a", Condition.WORKS, leader_id="x", voters=frozenset({"x"})),
+        one("b", Condition.WORKS, leader_id="y", voters=both),
+        one("c", Condition.WORKS, leader_id="y", voters=both),
+    )
+    assert forgot.two, "a forced cluster has forgotten the others"
+
+
+def test_of_two_swarms_the_one_with_the_further_log_is_kept_where_nothing_else_decides() -> None:
+    sides = [one("a", Condition.WORKS, leader_id="x", index=7), one("b", Condition.WORKS, leader_id="y", index=9)]
+    assert best(*sides).best.params == {"keep": "b"} and best(*reversed(sides)).best.params == {"keep": "b"}
+    same = [one("a", Condition.WORKS, leader_id="x"), one("b", Condition.WORKS, leader_id="y")]
+    assert best(*same).best.params == best(*reversed(same)).best.params == {"keep": "a"}
+
+
+def test_certificates_that_have_expired_everywhere_are_signed_anew_before_anything_is_forced() -> None:
+    broken = [one(name, Condition.BROKEN, expired=True, host=f"root@{name}") for name in "abc"]
+    found = best(*broken, backups=BACKUPS["proved"])
+    assert found.best.way is Way.CERTIFICATES and found.exit_code == 1 and "CA key" in found.best.because
+    assert found.best.command == (
+        "ssh root@a openssl x509 -noout -enddate -in /var/lib/docker/swarm/certificates/swarm-node.crt"
+    )
+    # The engine lets a forced cluster begin with an expired certificate: its raft log counts as state.
+    lost = best(broken[0], one("b", Condition.DEAD), one("c", Condition.DEAD), backups=BACKUPS["proved"])
+    assert lost.best.way is Way.FORCE and lost.best.params == {"survivor": "a", "dead": "b,c"}
+    one_of_three = best(*(one(name, Condition.WORKS, leader_id="b") for name in "bc"), broken[0])
+    assert one_of_three.best.way is Way.REJOIN and "expired" in one_of_three.best.because
+
+
+def test_a_backup_is_restored_where_its_raft_knows_the_address() -> None:
+    wiped = [
+        one("a", Condition.OUT, target="ssh://root@10.0.0.1", address="10.0.0.1"),
+        one("b", Condition.OUT, target="ssh://root@10.0.0.2", address="10.0.0.2"),
+        one("c", Condition.UNREACHABLE, target="ssh://root@10.0.0.3", address="10.0.0.3"),
+    ]
+    backup = Kept("b1", "yes", "5 h", addresses=("10.0.0.2", "10.0.0.3"))
+    gone = [*wiped[:2], one("c", Condition.DEAD)]
+    found = best(*gone, backups=(backup,))
+    assert found.best.params == {"backup": "b1", "host": "ssh://root@10.0.0.2", "dead": "c"}
+    assert best(*gone, backups=BACKUPS["proved"]).best.params["host"] == "ssh://root@10.0.0.1"
+
+
+def test_a_cluster_and_names_are_typed_so_that_no_shell_reads_them_otherwise() -> None:
+    found = diagnose([one("a b;c", Condition.LOCKED), one("d", Condition.LEADERLESS)], target="my prod")
+    assert found.best.command == "swarmtui run swarm.unlock 'node=a b;c' --target 'my prod'"
+    assert found.best.params == {"node": "a b;c"}
 
 
 def test_without_any_manager_it_is_said_what_to_find_out() -> None:

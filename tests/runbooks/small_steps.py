@@ -96,6 +96,14 @@ class Answers:
         self.asked.append((step.id, error.what))
         return self.decisions.pop(0)
 
+    async def held(self, step: Step) -> Decision:
+        self.asked.append((step.id, "held"))
+        return self.decisions.pop(0)
+
+    async def by_hand(self, step: Step) -> Decision:
+        self.asked.append((step.id, "by hand"))
+        return self.decisions.pop(0)
+
 
 STOP, RETRY = Decision(Choice.STOP), Decision(Choice.RETRY)
 

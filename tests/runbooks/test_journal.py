@@ -18,7 +18,7 @@ import pytest
 
 from swarmtui.errors import UsageError
 from swarmtui.runbooks.journal import Journal, JournalError, JournalWriter, RunRecord, new_run_id
-from swarmtui.runbooks.render import report
+from swarmtui.runbooks.report import report
 
 RUN = "20261121T090203Z-node.drain-3f9a"
 
@@ -316,9 +316,9 @@ def test_the_report_tells_the_run(journal: Journal) -> None:
         "node.drain on prod",
         "**cut off**",
         "tolerance=mgr2",
-        "## demote-n2: done",
+        "## 1. demote-n2: done",
         "docker node demote mgr2",
-        "## empty-n2: skipped",
+        "## 2. empty-n2: skipped",
         "known to be slow",
     ):
         assert part in told

@@ -10,24 +10,28 @@ import tarfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from swarmtui.backups.catalogue import Catalogue, Entry, backup_id
 from swarmtui.backups.manifest import Manifest
+from swarmtui.backups.saved import saved_objects
 from swarmtui.errors import EngineError
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import Completed
 from swarmtui.model.swarm import Info, SwarmInfo
-from swarmtui.runbooks.runbook import Shown
-from swarmtui.runbooks.swarm import rehearse_run
+from swarmtui.runbooks.runbook import Shown, Voice
+from swarmtui.runbooks.swarm import rehearse, rehearse_run
 from swarmtui.runbooks.swarm.rehearse import RehearseBackup
 from swarmtui.runbooks.swarm.rehearse_commands import Commands
 from swarmtui.runbooks.swarm.rehearse_facts import MB, RehearsalFacts, RehearsalHost
 from swarmtui.runbooks.swarm.rehearse_judge import inventory_of
 from swarmtui.runbooks.swarm.rehearse_place import LocalPlace
 from swarmtui.runbooks.swarm.rehearse_run import Rehearsal
+from swarmtui.vault import Vault
 
 CLUSTER = "gcf6i02gy7c0xfddvj55hfoqh"
 NODE = "dcx9zdx9qe6wfi2jstltppgkk"
@@ -195,6 +199,33 @@ async def test_another_swarm_or_node_is_no_restore(entry: Entry) -> None:
     for engine in (FakeEngine(other, NODE, leads=True), FakeEngine(OBJECTS, "someone-else", leads=True)):
         done = await rehearsal(entry, FakePlace(engine=engine)).run()
         assert done.result.ok is False and done.error is None and done.objects == {}
+
+
+@pytest.mark.parametrize("source", ["imported", "taken"])
+async def test_what_an_imported_backup_contains_is_kept(
+    entry: Entry, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cluster was never asked; of one that we took, the cluster's own answer is kept already."""
+    catalogue = Catalogue(tmp_path / source)
+    draft = catalogue.begin(CLUSTER, backup_id(time.time(), "mgr2"))
+    draft.write(entry.archive.read_bytes())
+    kept = draft.commit(msgspec.structs.replace(entry.whole, source=source))
+    place = FakePlace()
+    monkeypatch.setattr(rehearse, "place_of", lambda session, target: place)
+    session: Any = SimpleNamespace(backups=catalogue, vault=Vault.in_memory())
+    said: list[str] = []
+    voice = Voice(said.append, lambda done, total, text: None)
+    step = RehearseBackup(id="rehearse", title="", why="", facts=facts(kept))
+    await step.run(session, await step.before(session), voice)
+    (after,) = catalogue.entries()
+    assert after.tier == 5
+    assert any("is kept beside it" in line for line in said) is (source == "imported")
+    if source == "taken":
+        assert after.rehearsed is None
+        return
+    assert after.rehearsed is not None and "SWMTKN" not in after.rehearsed.read_text()
+    objects = saved_objects(after)
+    assert [one["ID"] for one in objects["services"]] == ["s1"] and objects["swarm"][0]["ID"] == CLUSTER
 
 
 async def test_a_sign_of_life_goes_to_the_guard(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:

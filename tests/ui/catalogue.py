@@ -8,7 +8,7 @@ from typing import Any
 from swarmtui.backups.catalogue import Catalogue, Entry, backup_id
 from swarmtui.backups.manifest import Manifest
 from swarmtui.backups.records import Copy, TierResult, judged
-from swarmtui.model.inventory import Inventory, Item, NodeItem, ServiceItem
+from swarmtui.model.inventory import Inventory, Item, NetworkItem, NodeItem, ServiceItem
 from tests import builders as b
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -45,7 +45,7 @@ INVENTORY = Inventory(
     autolock=True,
     nodes=NODES,
     services=(CRON, WEB),
-    networks=(Item(id="net1", name="ingress"), Item(id="net2", name="shop")),
+    networks=(NetworkItem(id="net1", name="ingress"), NetworkItem(id="net2", name="shop")),
     secrets=(SECRET,),
     tasks=9,
 )

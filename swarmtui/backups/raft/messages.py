@@ -305,6 +305,8 @@ SECRET: Table = {
     ),
     4: Field("internal", flag),
 }
+SECRET_DATA: Table = {3: Field("spec", message({2: Field("data", octets)}))}
+"""Only for whoever creates a secret anew: read on its own, so that no other reader ever holds it."""
 CONFIG: Table = {
     1: Field("id", text),
     2: Field("meta", message(META)),

@@ -41,7 +41,15 @@ def read(files: SwarmFiles, keys: Sequence[Secret] = (), *, now: float | None = 
         keys: unlock keys to try, the likeliest first; not needed where the directory is not locked.
         now: unix seconds at which certificates are judged; the present by default.
     """
-    return _Reading(files, keys, time.time() if now is None else now).contents()
+    return read_with_store(files, keys, now=now)[0]
+
+
+def read_with_store(
+    files: SwarmFiles, keys: Sequence[Secret] = (), *, now: float | None = None
+) -> tuple[Contents, Store]:
+    """Like `read`, with the store as Swarm keeps it: the data of all secrets is in there."""
+    reading = _Reading(files, keys, time.time() if now is None else now)
+    return reading.contents(), reading.store
 
 
 class _Reading:
@@ -60,7 +68,7 @@ class _Reading:
         self._root_pem = b""
         self._roots: Sequence[Certificate] = ()
         self._log = wal.Log(wal.Mark(0, 0))
-        self._store = Store()
+        self.store = Store()
         self._replayed = False
         self._objects: dict[str, list[dict[str, Any]]] = {}
 
@@ -188,12 +196,12 @@ class _Reading:
         found: list[Problem] = []
         if base is not None:
             try:
-                self._store.load(unseal(base.record))
+                self.store.load(unseal(base.record))
             except SealedError:
                 return [problem("snapshot-decrypt", name=base.name)]
             except WireError as damage:
                 return [problem("snapshot-damaged", name=base.name, why=damage)]
-        store, commit = self._store, self._log.commit
+        store, commit = self.store, self._log.commit
         for entry in self._log.entries:
             try:
                 plain = unseal(entry.data)
@@ -214,11 +222,11 @@ class _Reading:
         return found
 
     def _read_objects(self) -> None:
-        self._objects, found = shapes.objects(self._store)
+        self._objects, found = shapes.objects(self.store)
         self._problems += found
         swarms = self._objects["swarm"]
         swarms.sort(key=lambda one: one["Spec"]["Name"] != _THE_SWARM)
-        members = {member.node_id: member for member in self._store.members.values()}
+        members = {member.node_id: member for member in self.store.members.values()}
         for node in self._objects["nodes"]:
             if (member := members.get(node["ID"])) is not None:
                 node["ManagerStatus"] = {"Addr": member.address}
@@ -231,7 +239,7 @@ class _Reading:
             self._problems.append(problem("other-cluster", certificate=who.cluster_id, store=swarm["ID"]))
         if who is not None and log.member.node_id and who.node_id != log.member.node_id:
             self._problems.append(problem("other-node", certificate=who.node_id, log=log.member.node_id))
-        if log.member.raft_id and log.member.raft_id not in self._store.members:
+        if log.member.raft_id and log.member.raft_id not in self.store.members:
             self._problems.append(problem("not-a-member"))
         known = swarm["TLSInfo"].get("TrustRoot", "").strip()
         if known and self._roots and known.encode() != self._root_pem.strip():
@@ -248,7 +256,7 @@ class _Reading:
                 self._problems.append(problem("not-locked"))
             return
         kek = sealed.kek(self._opened_by) if self._opened_by is not None else None
-        raw = self._store.objects["cluster"].get(cluster_id.encode(), b"")
+        raw = self.store.objects["cluster"].get(cluster_id.encode(), b"")
         keys = decode(raw, messages.UNLOCK_KEYS).get("keys", [])
         newest = next((one.get("key", b"") for one in keys if one.get("subsystem") == _MANAGER), b"")
         if kek is not None and not hmac.compare_digest(kek, newest):
@@ -256,7 +264,7 @@ class _Reading:
 
     def _result(self) -> Contents:
         who, log, file = self._who, self._log, self._key_file
-        members: tuple[Member, ...] = tuple(sorted(self._store.members.values(), key=lambda one: one.raft_id))
+        members: tuple[Member, ...] = tuple(sorted(self.store.members.values(), key=lambda one: one.raft_id))
         inventory = None
         if self._objects.get("swarm"):
             inventory = Inventory.from_api(
@@ -266,7 +274,7 @@ class _Reading:
                 self._objects["networks"],
                 self._objects["secrets"],
                 self._objects["configs"],
-                len(self._store.objects["task"]),
+                len(self.store.objects["task"]),
                 min(log.commit, max(log.last, log.start.index)),
             )
         return Contents(

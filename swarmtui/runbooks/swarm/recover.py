@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
+from swarmtui.backups.manifest import Manifest
+from swarmtui.config.remembered import Remembered, recall, remembered_folder
 from swarmtui.errors import SwarmtuiError
 from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.link.together import together
 from swarmtui.model.backups import age_words
 from swarmtui.model.inventory import Inventory
-from swarmtui.model.recovery import Condition, Diagnosis, Kept, Member, Way, diagnose
-from swarmtui.model.swarm import host_of
+from swarmtui.model.recovery import Condition, Diagnosis, Kept, Member, Way, Worker, diagnose
+from swarmtui.model.swarm import Role, host_of
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.swarm.recover_facts import Host, Listed, look_around, raft_index
 from swarmtui.runbooks.swarm.unlock_steps import keys_of
@@ -35,12 +37,16 @@ class Around(msgspec.Struct, frozen=True):
         voters: how many managers the Swarm has; 0 where nobody tells.
         cluster_id: "" where nobody tells.
         hosts: the SSH target of each member, by its name; not of those that are only known by id.
+        workers: those that a leader names, else those that are remembered.
+        remembered_at: when the Swarm was last seen, unix seconds, where managers are only known from then; else 0.0.
     """
 
     members: tuple[Member, ...]
     voters: int = 0
     cluster_id: str = ""
     hosts: dict[str, str] = msgspec.field(default_factory=dict)
+    workers: tuple[Worker, ...] = ()
+    remembered_at: float = 0.0
 
 
 async def happened(session: Session, dead: Collection[str] = ()) -> tuple[Around, Diagnosis]:
@@ -49,27 +55,46 @@ async def happened(session: Session, dead: Collection[str] = ()) -> tuple[Around
     Args:
         dead: names, node ids or addresses of managers that a person says are lost for good.
     """
-    hosts = await look_around(session)
-    around = await _judged(session, hosts, frozenset(dead))
-    backups = await _backups(session, around)
-    found = diagnose(around.members, backups, voters=around.voters)
-    survivors = [member for member in around.members if member.has_state]
-    if found.best.way is Way.FORCE:
+    around, places = await _looked(session, frozenset(dead))
+    found = await _found(session, around)
+    if found.best.way in (Way.FORCE, Way.SPLIT):
         # Which log is the most advanced decides what is kept. It is read only now: it takes a moment.
-        places = {host.name: host.seen.at for host in hosts}
-        indexes = await asyncio.gather(*(raft_index(session, places[member.name]) for member in survivors))
-        read = dict(zip((member.name for member in survivors), indexes, strict=True))
-        members = tuple(
-            msgspec.structs.replace(member, index=read.get(member.name, member.index)) for member in around.members
-        )
-        around = msgspec.structs.replace(around, members=members)
-        found = diagnose(members, backups, voters=around.voters)
+        around = await _with_indexes(session, around, places)
+        found = await _found(session, around)
     return around, found
 
 
-async def _judged(session: Session, hosts: list[Host], dead: frozenset[str]) -> Around:
+async def _looked(session: Session, dead: frozenset[str]) -> tuple[Around, dict[str, Host]]:
+    targets = frozenset(str(target) for target in session.opening.targets)
+    memory = await asyncio.to_thread(recall, remembered_folder(), session.name, targets)
+    if session.snapshot.cluster_id:
+        memory = tuple(known for known in memory if known.cluster_id == session.snapshot.cluster_id)
+    hosts, used = await look_around(session, memory)
+    around = await _judged(session, hosts, used, dead)
+    return around, {host.name: host for host in hosts}
+
+
+async def _found(session: Session, around: Around) -> Diagnosis:
+    backups = await _backups(session, around)
+    return diagnose(around.members, backups, voters=around.voters, workers=around.workers, target=session.opening.name)
+
+
+async def _with_indexes(session: Session, around: Around, places: dict[str, Host]) -> Around:
+    survivors = [member for member in around.members if member.has_state and member.name in places]
+    looked = [places[member.name] for member in survivors]
+    indexes = await asyncio.gather(*(raft_index(session, host.seen.at, host.root) for host in looked))
+    read = dict(zip((member.name for member in survivors), indexes, strict=True))
+    members = tuple(
+        msgspec.structs.replace(member, index=read.get(member.name, member.index)) for member in around.members
+    )
+    return msgspec.structs.replace(around, members=members)
+
+
+async def _judged(session: Session, hosts: list[Host], memory: Remembered | None, dead: frozenset[str]) -> Around:
     listed = next((host.listed for host in hosts if host.listed), ())
     cluster_id = session.snapshot.cluster_id or _most(host.cluster_id for host in hosts)
+    if not cluster_id and memory is not None:
+        cluster_id = memory.cluster_id
     clock = median(host.offset for host in hosts if not host.seen.trouble) if _any_reached(hosts) else 0.0
     keys, trouble = await keys_of(session.vault, cluster_id) if any(map(_locked, hosts)) else ([], "")
     held = None if trouble else bool(keys)
@@ -86,8 +111,31 @@ async def _judged(session: Session, hosts: list[Host], dead: frozenset[str]) -> 
             why = f"{one.hostname} is known to the others ({one.status}), and nobody knows its SSH address."
             members.append(Member(name=one.hostname, condition=condition, node_id=one.id, why=why))
     voters = sum(bool(one.status) for one in listed) or len({m.node_id for m in members if m.node_id} | set(raft))
-    targets = {host.name: host.seen.at.target for host in hosts}
-    return Around(tuple(sorted(members, key=lambda member: member.name)), voters, cluster_id, targets)
+    only_remembered = memory is not None and not any(host.knows for host in hosts) and not session.snapshot.nodes
+    return Around(
+        members=tuple(sorted(members, key=lambda member: member.name)),
+        voters=voters,
+        cluster_id=cluster_id,
+        hosts={host.name: host.seen.at.target for host in hosts},
+        workers=_workers(session, hosts, memory),
+        remembered_at=memory.seen_at if memory is not None and only_remembered else 0.0,
+    )
+
+
+def _workers(session: Session, hosts: list[Host], memory: Remembered | None) -> tuple[Worker, ...]:
+    """The workers: as a leader tells them, else as they were last seen, and then nobody knows how they are."""
+    if any(host.listed for host in hosts):
+        told = next((host.workers for host in hosts if host.listed), ())
+        ready = {one.hostname for one in told if one.state == "Ready"}
+        # A rejoin leaves the old entry behind, which is down for ever (swarm-dr.md §6): the host itself is well.
+        down = {one.hostname for one in told if one.state == "Down"} - ready
+        return tuple(
+            [Worker(name, ready=True) for name in sorted(ready)] + [Worker(name, ready=False) for name in sorted(down)]
+        )
+    known = {node.name for node in session.snapshot.nodes.values() if node.spec.role == Role.WORKER}
+    if not known and memory is not None:
+        known = {one.name for one in memory.workers}
+    return tuple(Worker(one_line(name)) for name in sorted(known))
 
 
 def _any_reached(hosts: Iterable[Host]) -> bool:
@@ -132,13 +180,17 @@ def _member(
         node_id=host.node_id,
         address=own or host_of(seen.at.ssh.host),
         host=seen.at.host + (f" -p {seen.at.port}" if seen.at.port else ""),
+        target=seen.at.target,
         why=why,
         leader_id=next((one.id for one in host.listed if one.status == "Leader"), ""),
+        voters=frozenset(one.id for one in host.listed if one.status),
+        ready=sum(one.state == "Ready" for one in (*host.listed, *host.workers)) if host.listed else -1,
         disk_full=host.disk_full,
         clock_off=not seen.trouble and abs(host.offset - clock) > CLOCK_SECONDS,
         expired=0.0 < host.expires < time.time() + clock,
         moved=own if away and swarm.local_node_state in ("active", "pending") else "",
         key_held=key_held if _locked(host) else None,
+        root=host.root,
     )
 
 
@@ -174,10 +226,8 @@ def _condition(host: Host, cluster_id: str, listed: tuple[Listed, ...]) -> tuple
 
 async def _backups(session: Session, around: Around) -> tuple[Kept, ...]:
     """What the catalogue has of this cluster, the newest first."""
-    if not around.cluster_id:
-        return ()
     try:
-        entries = await asyncio.to_thread(session.backups.entries, around.cluster_id)
+        entries = await asyncio.to_thread(session.backups.entries, around.cluster_id or None)
     except SwarmtuiError:
         return ()  # the managers matter more; `swarmtui backups list` says what is wrong with the catalogue
     now, names = time.time(), await _names(session, around)
@@ -187,10 +237,18 @@ async def _backups(session: Session, around: Around) -> tuple[Kept, ...]:
             entry.would_restore,
             age_words(now - entry.manifest.taken_at),
             _gone(entry.manifest.inventory, names),
+            _addresses(entry.manifest),
         )
         for entry in entries
-        if entry.manifest is not None and not entry.broken
+        if entry.manifest is not None
+        and not entry.broken
+        # Where nobody tells which Swarm it is, it may be that of the same name.
+        and (around.cluster_id or entry.manifest.cluster == session.name)
     )
+
+
+def _addresses(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(host_of(address) for address in (manifest.address, *manifest.managers) if address))
 
 
 async def _names(session: Session, around: Around) -> dict[str, frozenset[str]] | None:
@@ -198,14 +256,22 @@ async def _names(session: Session, around: Around) -> dict[str, frozenset[str]] 
     working = next((m.name for m in around.members if m.condition is Condition.WORKS and m.name in around.hosts), "")
     if not working:
         return None
+    target = parse_target(around.hosts[working])
+    assert isinstance(target, SshTarget)
+    return await names_of(session, target)
+
+
+async def names_of(session: Session, target: SshTarget) -> dict[str, frozenset[str]] | None:
+    """What the Swarm of one manager has, by kind (`KINDS`) and name; None while it cannot be asked."""
     try:
-        target = parse_target(around.hosts[working])
-        assert isinstance(target, SshTarget)
         engine = await session.engine_of(target)
         bodies = await together(*(engine.get(f"/{kind}") for kind in KINDS))
         lists: list[list[dict[str, Any]]] = [json.loads(body) for body in bodies]
         return {
-            kind: frozenset(str(one.get("Name") or one["Spec"]["Name"]) for one in objects)
+            # Networks of one engine only are none of the Swarm's.
+            kind: frozenset(
+                str(one.get("Name") or one["Spec"]["Name"]) for one in objects if one.get("Scope", "swarm") == "swarm"
+            )
             for kind, objects in zip(KINDS, lists, strict=True)
         }
     except (SwarmtuiError, ValueError, KeyError, TypeError, AttributeError):

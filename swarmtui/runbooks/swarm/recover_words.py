@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
 
-from swarmtui.model.recovery import Advice, Condition, Diagnosis, Member, Way
+from swarmtui.model.backups import age_words
+from swarmtui.model.recovery import Advice, Condition, Diagnosis, Member, Way, Worker
 from swarmtui.runbooks.swarm.recover import Around
 
+SHOWN = 8
+"""Names of workers in one line."""
 Lines = list[tuple[str, str]]
 """(style, line): a line that begins with blanks is wrapped under itself. Styles as in `render.plan_lines`."""
 
@@ -32,7 +36,9 @@ WAYS = {
     Way.REJOIN: "rejoin",
     Way.REPLACE: "replace",
     Way.NETWORK: "mend the network",
+    Way.CERTIFICATES: "sign the certificates anew",
     Way.RECREATE: "create again what was deleted",
+    Way.SPLIT: "end one of the two Swarms",
     Way.FORCE: "force a new cluster",
     Way.RESTORE: "restore a backup",
     Way.REBUILD: "build it anew",
@@ -63,6 +69,9 @@ def told(name: str, around: Around, found: Diagnosis, dead: Collection[str] = ()
     for member in around.members:
         if member.condition is not Condition.DEAD and set(dead) & called[member.name]:
             lines.append(("warn", f"{member.name} was declared dead, and answers: it does not count as dead."))
+    if around.remembered_at:
+        age = age_words(time.time() - around.remembered_at)
+        lines.append(("plain", f"No manager tells of the others: these are the managers as they were {age} ago."))
     lines += [("plain", ""), ("title", "Managers")]
     wide = max((len(member.name) for member in around.members), default=0)
     for member in around.members:
@@ -70,6 +79,8 @@ def told(name: str, around: Around, found: Diagnosis, dead: Collection[str] = ()
         lines.append((STYLES.get(member.condition, "bad"), line.rstrip()))
         if member.why:
             lines.append(("dim", f"    {member.why}"))
+    if around.workers:
+        lines.append(("plain", f"  Workers: {_workers(around.workers)}."))
     lines += [
         ("plain", ""),
         ("title", f"The way out: {WAYS[found.best.way]}{_about(found.best)}"),
@@ -94,6 +105,17 @@ def _facts(member: Member) -> str:
         (f"raft index {member.index}", member.index >= 0),
     ]
     return ", ".join(words for words, so in known if so)
+
+
+def _workers(workers: Collection[Worker]) -> str:
+    if all(worker.ready is None for worker in workers):
+        return f"{_few([worker.name for worker in workers])} (nobody tells how they are)"
+    down = [worker.name for worker in workers if worker.ready is False]
+    return f"{sum(worker.ready is True for worker in workers)} ready" + (f", down: {_few(down)}" if down else "")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _about(advice: Advice) -> str:

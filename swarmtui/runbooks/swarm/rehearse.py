@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +72,11 @@ class RehearseBackup(Step):
         done = await rehearsal.run()
         if done.result.ok is not None:
             await asyncio.to_thread(_record, session.backups, entry, done)
+        if done.objects and entry.whole.source == "imported":
+            # Nobody asked its cluster when it was made: only now its contents are known as an API gives them.
+            content = json.dumps(done.objects, ensure_ascii=False, indent=1).encode()
+            await asyncio.to_thread(session.backups.add_objects, entry, content, keys.identity)
+            voice.say(f"What {entry.id} contains is kept beside it, as the restored Swarm's API gave it.")
         if done.error is not None:
             verdict = "The backup would not restore: " if done.result.ok is False else ""
             raise StepError(f"{verdict}{done.error.what}", done.error.next_step) from done.error

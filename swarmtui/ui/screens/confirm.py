@@ -5,6 +5,8 @@ The answer is bound to what is shown: the caller plans anew after a yes and asks
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,11 +14,14 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
+from swarmtui.errors import UsageError
 from swarmtui.runbooks.render import can_fold, plan_lines
 from swarmtui.runbooks.runbook import Plan
+from swarmtui.ui import printing
 from swarmtui.ui.keybar import KeyBar
 from swarmtui.ui.prose import Prose
 from swarmtui.ui.screen_keys import CONFIRM
+from swarmtui.ui.screens.asking import AskScreen
 from swarmtui.ui.screens.scrolling import ScrollingScreen
 from swarmtui.ui.title import Title
 
@@ -93,6 +98,25 @@ class ConfirmScreen(ScrollingScreen[bool]):
         """Shows the commands that wait, whole or in words."""
         self._folded = not self._folded
         self.query_one("#confirm-plan", Prose).show(self._lines())
+
+    def action_save(self) -> None:
+        """Writes the plan to a file, to print it or to hand it on."""
+
+        def save(path: str | None) -> None:
+            if path is None:
+                return
+            try:
+                file = printing.write_plan(path, self.plan)
+            except UsageError as error:
+                self.app.notify(str(error), severity="error", markup=False)
+            else:
+                self.app.notify(f"The plan is in {file}.", markup=False)
+
+        endings = (printing.MARKDOWN, printing.SCRIPT)
+        question = "Write the plan to which file? .md is a runbook to read, .sh a shell script with the same effect."
+        suggested = str(Path.cwd() / f"{self.plan.runbook}{printing.MARKDOWN}")
+        check = partial(printing.wrong_with, endings=endings)
+        self.app.push_screen(AskScreen(question, value=suggested, check=check), save)
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard("\n".join(shown.as_sh for step in self.plan.steps for shown in step.shown))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Static
 
 from swarmtui.ui.keybar import KeyBar
@@ -43,7 +44,12 @@ class ReadingScreen(ScrollingScreen[None]):
         self._shown = self._lines()
         with VerticalScroll(can_focus=False):
             yield Prose(self._shown, id="reading-text")
+        yield from self.below()
         yield KeyBar()
+
+    def below(self) -> Iterable[Widget]:
+        """What a screen of this kind has under the text."""
+        return ()
 
     def renew(self) -> None:
         """Asks for the lines again; paints only if they differ, and stays where it was scrolled to."""

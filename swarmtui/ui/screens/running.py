@@ -1,127 +1,40 @@
-"""A run while it happens: its steps at the left, the one in view at the right, and always what it means to
-stop here."""
+"""A run while it happens, a walkthrough: its steps at the left, the one in view at the right, and always what is safe
+to do next and what it means to stop here."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.events import Resize
+from textual.geometry import Region, Spacing
 from textual.screen import Screen
 from textual.widgets import Static
 
-from swarmtui.errors import SwarmtuiError
-from swarmtui.model.text import harmless
-from swarmtui.runbooks.render import can_fold, command_lines
-from swarmtui.runbooks.runbook import Plan, Step
-from swarmtui.runbooks.runner import FINISHED, Choice, Decision, Event, Outcome, Runner, State
+from swarmtui.errors import UsageError
+from swarmtui.runbooks.journal import Journal
+from swarmtui.runbooks.render import can_fold
+from swarmtui.runbooks.report import report
+from swarmtui.runbooks.runbook import Step
+from swarmtui.runbooks.runner import Choice
+from swarmtui.ui import printing
 from swarmtui.ui.keybar import KeyBar
-from swarmtui.ui.prose import Prose, styled
+from swarmtui.ui.prose import Prose, broken, styled
+from swarmtui.ui.runs import Run
 from swarmtui.ui.screen_keys import RUN
 from swarmtui.ui.screens.asking import AskScreen
 from swarmtui.ui.title import Title
 
-SIGNS = {
-    State.PENDING: ("·", "dim"),
-    State.CHECKING: ("▸", "warn"),
-    State.RUNNING: ("▶", "warn"),
-    State.VERIFYING: ("?", "warn"),
-    State.DONE: ("✓", "good"),
-    State.ALREADY: ("✓", "good"),
-    State.FAILED: ("✗", "bad"),
-    State.SKIPPED: ("-", "dim"),
-}
-WORDS = {
-    State.PENDING: "to do",
-    State.CHECKING: "checking",
-    State.RUNNING: "running",
-    State.VERIFYING: "verifying",
-    State.DONE: "done, verified",
-    State.ALREADY: "nothing to do",
-    State.FAILED: "FAILED",
-    State.SKIPPED: "skipped",
-}
-KEPT_LINES = 500
-
-
-class Run:
-    """One run and all that was seen of it; lives longer than its screen."""
-
-    def __init__(self, run_id: str, plan: Plan) -> None:
-        self.id = run_id
-        self.plan = plan
-        self.runner: Runner | None = None
-        self.states: dict[str, State] = {step.id: State.PENDING for step in plan.steps}
-        self.output: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        self.progress: dict[str, tuple[int, int, str]] = {}
-        self.outcome: Outcome | None = None
-        self.failure: SwarmtuiError | None = None
-        self.screen: RunScreen | None = None
-        self._answer: asyncio.Future[Decision] | None = None
-
-    @property
-    def current(self) -> Step | None:
-        """The first step that is not finished."""
-        return next((step for step in self.plan.steps if self.states[step.id] not in FINISHED), None)
-
-    @property
-    def brief(self) -> str:
-        """A word for the header while it is under way; "" afterwards."""
-        if self.outcome is not None:
-            return ""
-        done = sum(state in FINISHED for state in self.states.values())
-        asks = " needs you (v)" if self._answer is not None else ""
-        return f"{self.plan.title} {done}/{len(self.plan.steps)}{asks}"
-
-    @property
-    def waits_for_answer(self) -> bool:
-        return self._answer is not None
-
-    def observe(self, event: Event) -> None:
-        """Takes an event of the runner."""
-        if event.kind == "state":
-            self.states[event.step] = event.state
-            if event.text:
-                self._keep(event.step, "bad" if event.state is State.FAILED else "plain", event.text)
-        elif event.kind == "said":
-            self._keep(event.step, "plain", event.text)
-        elif event.kind == "progress":
-            self.progress[event.step] = (event.done, event.total, event.text)
-            self._keep(event.step, "dim", event.text)
-        if self.screen is not None:
-            self.screen.show()
-
-    def _keep(self, step: str, style: str, text: str) -> None:
-        lines = self.output[step]
-        lines.append((style, harmless(text)))
-        del lines[:-KEPT_LINES]
-
-    async def failed(self, step: Step, error: SwarmtuiError) -> Decision:
-        """Waits until a person decides (Decider)."""
-        self.failure = error
-        self._answer = asyncio.get_running_loop().create_future()
-        if self.screen is not None:
-            self.screen.show()
-        try:
-            return await self._answer
-        finally:
-            self._answer = None
-            self.failure = None
-
-    def decide(self, choice: Choice, reason: str = "") -> None:
-        """Answers the question what to do about the failed step; does nothing when there is none."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(Decision(choice, reason))
-
-    def stop(self) -> None:
-        """Begins no further step; a question that is open is answered with stop."""
-        if self.runner is not None:
-            self.runner.stop()
-        self.decide(Choice.STOP)
+ANSWERS = {"go": Choice.GO, "retry": Choice.RETRY, "by_hand": Choice.BY_HAND, "skip": Choice.SKIP}
+"""Keys that answer a question of the run."""
+LIST_CELLS = (36, 56)
+"""How wide the list of steps is, at least and at most; never nearly half of a small screen."""
+BESIDE = Spacing(1, 0, 2, 0)
+"""Lines around the step in view that are in sight, too."""
 
 
 class RunScreen(Screen[None]):
@@ -136,7 +49,8 @@ class RunScreen(Screen[None]):
 
     DEFAULT_CSS = """
     RunScreen { background: $surface; }
-    RunScreen #run-steps { width: 36; height: 100%; max-width: 45%; padding: 0 1; border-right: solid $panel; }
+    RunScreen #run-list { height: 100%; padding: 0 1; border-right: solid $panel; scrollbar-size-vertical: 1; }
+    RunScreen #run-steps { height: auto; }
     RunScreen #run-detail { width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
     RunScreen > #run-safe { height: auto; background: $panel; padding: 0 1; }
     """
@@ -151,9 +65,13 @@ class RunScreen(Screen[None]):
         self._shown = ""
 
     def compose(self) -> ComposeResult:
-        yield Title(f"{self.watched.plan.title} on {self._cluster}", production=self._production, id="run-title")
+        title = self.watched.plan.title
+        # Some titles name the cluster themselves.
+        title = title if self._cluster in title else f"{title} on {self._cluster}"
+        yield Title(title, production=self._production, id="run-title")
         with Horizontal():
-            yield Static("", id="run-steps", markup=False)
+            with VerticalScroll(id="run-list", can_focus=False):
+                yield Static("", id="run-steps", markup=False)
             with VerticalScroll(id="run-detail"):
                 yield Prose(id="run-text")
         yield Prose(id="run-safe")
@@ -163,16 +81,23 @@ class RunScreen(Screen[None]):
         self.call_after_refresh(self._begin_watching)
 
     def _begin_watching(self) -> None:
-        self.watched.screen = self
+        self.watched.show = self.show
         self.show()
 
-    def on_resize(self) -> None:
-        if self.watched.screen is self:
+    def on_resize(self, event: Resize) -> None:
+        wide = event.size.width
+        width = min(max(LIST_CELLS[0], wide * 3 // 10), LIST_CELLS[1], wide * 45 // 100)
+        self.query_one("#run-list").styles.width = width
+        if self._watches:
             self.call_after_refresh(self.show)
 
+    @property
+    def _watches(self) -> bool:
+        return self.watched.show == self.show
+
     def _end_watching(self) -> None:
-        if self.watched.screen is self:
-            self.watched.screen = None
+        if self._watches:
+            self.watched.show = None
 
     def on_unmount(self) -> None:
         self._end_watching()
@@ -190,82 +115,80 @@ class RunScreen(Screen[None]):
     def show(self) -> None:
         """Paints what changed."""
         run, step = self.watched, self._step
-        steps, list_of_steps = Text(), self.query_one("#run-steps", Static)
-        for number, each in enumerate(run.plan.steps, 1):
-            sign, style = SIGNS[run.states[each.id]]
-            line = f"{sign} {number}. {each.title}"
-            if each.id in run.progress and run.states[each.id] in (State.RUNNING, State.VERIFYING):
-                done, total, _ = run.progress[each.id]
-                line += f" {done}/{total}"
-            shown = styled([(style, line)], list_of_steps.content_size.width)
-            if each is step:
-                shown.stylize("reverse")
-            steps.append_text(shown).append("\n")
-        list_of_steps.update(steps)
+        self._show_list(step)
         detail = self.query_one("#run-detail", VerticalScroll)
-        follows = step.id != self._shown or detail.is_vertical_scroll_end
+        new = step.id != self._shown
+        follows = bool(run.output[step.id]) and (new or detail.is_vertical_scroll_end)
         self._shown = step.id
-        self.query_one("#run-text", Prose).show(self._detail(step))
-        self.query_one("#run-safe", Prose).show(self._safe())
+        self.query_one("#run-text", Prose).show(run.detail(step, folded=self._folded))
+        self.query_one("#run-safe", Prose).show(run.safe())
         if follows:
             detail.scroll_end(animate=False)
+        elif new:  # nothing came of it yet: why, and what, are at its top
+            detail.scroll_home(animate=False)
         self.refresh_bindings()
 
-    def _detail(self, step: Step) -> list[tuple[str, str]]:
-        run = self.watched
-        lines = [
-            ("title", step.title),
-            ("plain", f"{WORDS[run.states[step.id]]} · {step.danger}"),
-            ("plain", step.why),
-            ("", ""),
-        ]
-        lines += command_lines(step, folded=self._folded)
-        lines.append(("", ""))
-        return lines + run.output[step.id]
-
-    def _safe(self) -> list[tuple[str, str]]:
-        run = self.watched
-        if run.outcome is not None and run.outcome.ok:
-            return [("good", "Done and verified. esc goes back.")]
-        if run.outcome is not None:
-            error = run.outcome.error
-            lines = [("bad", f"Stopped: {error.what}" if error else "Stopped between two steps, as you asked.")]
-            return [*lines, ("plain", f"What is done stays done. Go on later: swarmtui run --resume {run.id}")]
-        if run.failure is not None:
-            skip = " · k skip it, with a reason" if run.current is not None and run.current.skippable else ""
-            return [("bad", run.failure.what), ("plain", f"{run.failure.next_step} r retry{skip} · s stop here")]
-        done = sum(state in FINISHED for state in run.states.values())
-        return [
-            (
-                "plain",
-                f"{done} of {len(run.plan.steps)} done. Safe to leave (esc): it goes on. s stops after this step.",
-            )
-        ]
+    def _show_list(self, chosen: Step) -> None:
+        """The steps, the chosen one in sight. Where they have no room, all others have one line each."""
+        run, around = self.watched, self.query_one("#run-list", VerticalScroll)
+        width = around.scrollable_content_region.width
+        told = [run.title(number, step) for number, step in enumerate(run.plan.steps, 1)]
+        high = [len(broken(line, width)) for _, line in told] if width else []
+        tight = sum(high) > around.size.height
+        text, top, rows = Text(), 0, Region()
+        for (style, line), step in zip(told, run.plan.steps, strict=True):
+            shown = styled([(style, line)], width)
+            if step is chosen:
+                shown.stylize("reverse")
+                rows = Region(0, top, 1, shown.plain.count("\n") + 1)
+            elif tight and "\n" in shown.plain:
+                shown = styled([(style, line)])
+                shown.truncate(width, overflow="ellipsis")
+            top += shown.plain.count("\n") + 1
+            text.append_text(shown).append("\n")
+        text.right_crop(1)
+        self.query_one("#run-steps", Static).update(text)
+        self.call_after_refresh(around.scroll_to_region, rows, spacing=BESIDE, animate=False, force=True)
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         run = self.watched
-        if action == "retry":
-            return run.waits_for_answer
-        if action == "skip":
-            return run.waits_for_answer and run.current is not None and run.current.skippable
-        if action == "stop":
-            return run.outcome is None
-        if action == "whole":
-            return can_fold((self._step,))
+        if action in ANSWERS:
+            return run.allows(ANSWERS[action])
+        match action:
+            case "hold":
+                return run.runner is not None and run.outcome is None and not run.stopping
+            case "stop":
+                return run.outcome is None and not run.stopping
+            case "save":
+                return run.journal is not None
+            case "whole":
+                return can_fold((self._step,))
         return True
 
     def action_close(self) -> None:
         self._end_watching()
         self.dismiss()
 
+    def action_go(self) -> None:
+        """Lets the step begin that is held; or has the one verified that was done by hand."""
+        self.watched.decide(Choice.GO)
+
     def action_retry(self) -> None:
         self.watched.decide(Choice.RETRY)
 
+    def action_by_hand(self) -> None:
+        """Takes the step over: it is only verified here."""
+        self._chosen = None
+        self.watched.decide(Choice.BY_HAND)
+
+    def action_hold(self) -> None:
+        """Has it ask before each step, or no longer."""
+        self.watched.hold(not self.watched.holds)
+
     def action_stop(self) -> None:
         self.watched.stop()
-        self.app.notify("It stops before the next step.", markup=False, timeout=3)
 
     def action_skip(self) -> None:
         def skip(reason: str | None) -> None:
@@ -283,9 +206,32 @@ class RunScreen(Screen[None]):
         self.show()
         self.query_one("#run-detail", VerticalScroll).scroll_home(animate=False)
 
-    def action_copy(self) -> None:
-        self.app.copy_to_clipboard("\n".join(shown.as_sh for step in self.watched.plan.steps for shown in step.shown))
-        self.app.notify("The commands are copied.", markup=False, timeout=2)
+    def action_copy(self, which: str = "step") -> None:
+        """Copies the commands of the step in view, or of all of them."""
+        steps = self.watched.plan.steps if which == "all" else (self._step,)
+        self.app.copy_to_clipboard("\n".join(shown.as_sh for step in steps for shown in step.shown))
+        words = "all steps" if which == "all" else "this step (C: of all)"
+        self.app.notify(f"The commands of {words} are copied.", markup=False, timeout=2)
+
+    def action_save(self) -> None:
+        """Writes the report to a file: what was done, when, and where it stands."""
+        run = self.watched
+        journal = run.journal
+        assert journal is not None
+
+        def save(path: str | None) -> None:
+            if path is None:
+                return
+            try:
+                file = printing.write(path, report(Journal(journal).read(run.id)))
+            except UsageError as error:
+                self.app.notify(str(error), severity="error", markup=False)
+            else:
+                self.app.notify(f"The report is in {file}.", markup=False)
+
+        question = f"Write the report to which file ({printing.MARKDOWN})? Later: swarmtui journal {run.id}"
+        suggested = str(Path.cwd() / f"{run.id}{printing.MARKDOWN}")
+        self.app.push_screen(AskScreen(question, value=suggested, check=printing.wrong_with), save)
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#run-detail", VerticalScroll).scroll_relative(y=lines, animate=False)

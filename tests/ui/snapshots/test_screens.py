@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from swarmtui.link.hostkeys import HostKeyQuestion
 from swarmtui.link.log_frames import STDERR, STDOUT, LogLine, Origin
 from swarmtui.link.logs import Batch, LogQuery
 from swarmtui.runbooks.runbook import Plan, StepError
-from swarmtui.runbooks.runner import Event, Outcome, State
+from swarmtui.runbooks.runner import Choice, Event, Outcome, State
+from swarmtui.ui.runs import Run
 from swarmtui.ui.screens.asking import UiPerson
 from swarmtui.ui.screens.confirm import ConfirmScreen
-from swarmtui.ui.screens.running import Run, RunScreen
+from swarmtui.ui.screens.running import RunScreen
 from tests.driver import Driver
 from tests.ui.snapshots import cluster
 from tests.ui.snapshots.conftest import Compare
@@ -139,6 +141,39 @@ async def test_runs(stage: Stage, compare: Compare, tmp_path: Path) -> None:
         driver.app.screen.show()  # type: ignore[attr-defined]
         await driver.here().sees("Done and verified")
         await compare(driver, "done", NARROW)
+
+
+async def test_walkthrough(stage: Stage, compare: Compare, tmp_path: Path) -> None:
+    async with console(tmp_path) as driver:
+        made = await _drain(driver)
+        told = ("Nothing has been changed.", "wrk1 takes no new tasks; those it has may still be there.", "")
+        steps = tuple(replace(step, if_stopped=line) for step, line in zip(made.steps, told, strict=True))
+        plan = replace(made, steps=(*steps, *(replace(steps[2], id=f"again-{n}") for n in range(30))))
+        run = driver.app.current_run = Run("20261121T030000Z-node.drain-c0de", plan, tmp_path)
+        driver.app.push_screen(RunScreen(run, "prod", production=True))
+        await driver.here().at("run")
+        run.observe(Event("state", steps[0].id, State.RUNNING, point="intent"))
+        await driver.here().sees("If you stop after this step: wrk1 takes no new tasks")
+        await compare(driver, "under-way", NARROW)
+        run.observe(Event("state", steps[0].id, State.DONE))
+        held = asyncio.create_task(run.held(steps[1]))
+        await driver.here().sees("Held before step 2 of 33")
+        await compare(driver, "held", NARROW)
+        run.decide(Choice.BY_HAND)
+        await held
+        run.observe(Event("state", steps[1].id, State.BY_HAND, point="intent"))
+        by_hand = asyncio.create_task(run.by_hand(steps[1]))
+        await driver.here().sees("Step 2 of 33 is yours")
+        await compare(driver, "by-hand")
+        run.decide(Choice.GO)
+        await by_hand
+        run.observe(Event("state", steps[1].id, State.DONE, "Done by hand, and verified here."))
+        for step in plan.steps[2:20]:
+            run.observe(Event("state", step.id, State.ALREADY, "There was nothing left to do."))
+        run.observe(Event("state", plan.steps[20].id, State.RUNNING, point="intent"))
+        run.stop()
+        await driver.here().sees("It stops after this step. 20 of 33 done.", "Where it will stand")
+        await compare(driver, "stopping", NARROW)
 
 
 async def test_a_plan_that_changed_under_the_dialog(stage: Stage, compare: Compare, tmp_path: Path) -> None:
