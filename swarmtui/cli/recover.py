@@ -16,8 +16,8 @@ from swarmtui.cli.opened import not_begun, the_target
 from swarmtui.errors import UsageError
 from swarmtui.link.target import SshTarget
 from swarmtui.model.recovery import Advice, Condition, Diagnosis
-from swarmtui.runbooks.swarm.recover import Around, happened
-from swarmtui.runbooks.swarm.recover_words import Lines, told
+from swarmtui.runbooks.swarm.recovery.recover import Around, happened
+from swarmtui.runbooks.swarm.recovery.recover_words import Lines, told
 from swarmtui.session import Session
 
 SCHEMA = 1

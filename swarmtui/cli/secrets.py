@@ -330,7 +330,7 @@ async def _export(options: Namespace, known: config.Config) -> int:
 
 async def _open(options: Namespace, known: config.Config) -> int:
     # Only here: it brings cryptography with it.
-    from swarmtui.runbooks.swarm.key_file import opened_with
+    from swarmtui.runbooks.swarm.recovery.key_file import opened_with
 
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise UsageError("The key file is read from standard input.", "Pipe it in (< swarm-node.key).")

@@ -7,22 +7,12 @@ import difflib
 from swarmtui.errors import UsageError
 from swarmtui.runbooks import networks, nodes, objects, rebalance, services, stacks, volumes
 from swarmtui.runbooks.runbook import Runbook
-from swarmtui.runbooks.swarm import (
-    autolock,
-    backup,
-    build,
-    ca,
-    join,
-    quorum,
-    recreate,
-    rehearse,
-    rejoin,
-    replace,
-    restore,
-    split,
-    tokens,
-    unlock,
-)
+from swarmtui.runbooks.swarm import autolock, ca, tokens, unlock
+from swarmtui.runbooks.swarm.backups import backup
+from swarmtui.runbooks.swarm.building import build, join
+from swarmtui.runbooks.swarm.recovery import quorum, recreate, restore, split
+from swarmtui.runbooks.swarm.rehearsal import rehearse
+from swarmtui.runbooks.swarm.rejoining import rejoin, replace
 
 RUNBOOKS: dict[str, Runbook] = {
     runbook.name: runbook

@@ -15,7 +15,7 @@ from swarmtui.backups.verify import Cancelled, Progress, verify
 from swarmtui.errors import UsageError
 from swarmtui.model.inventory import Inventory, differences
 from swarmtui.model.text import one_line
-from swarmtui.runbooks.swarm.backup_objects import read_contents
+from swarmtui.runbooks.swarm.backups.backup_objects import read_contents
 from swarmtui.ui.describe import Lines
 from swarmtui.ui.describe_backup import VERDICT_STYLES, difference_lines, inside_lines, tier_lines
 

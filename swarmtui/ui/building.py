@@ -163,7 +163,7 @@ class Building(Acting[str]):
             UsageError: it names no hosts, or the file says what cannot be; one sentence.
         """
         from swarmtui.runbooks import params, registry
-        from swarmtui.runbooks.swarm.build import BuildRunbook
+        from swarmtui.runbooks.swarm.building.build import BuildRunbook
         from swarmtui.ui import questions
 
         runbook = registry.runbook(RUNBOOK)
@@ -189,7 +189,7 @@ class Building(Acting[str]):
     async def _looked(self, session: Session, values: Mapping[str, Any], record: RunRecord | None) -> Plan | None:
         """The confirmed plan; None where there is none. The look goes on before the person's eyes."""
         from swarmtui.runbooks import registry
-        from swarmtui.runbooks.swarm.build import BuildRunbook
+        from swarmtui.runbooks.swarm.building.build import BuildRunbook
 
         runbook = registry.runbook(RUNBOOK)
         assert isinstance(runbook, BuildRunbook)
@@ -270,7 +270,7 @@ def built(facts: Mapping[str, Any], base: Opening) -> Built:
         facts: of the plan.
         base: whose settings held for its hosts.
     """
-    from swarmtui.runbooks.swarm.build_facts import BuildFacts
+    from swarmtui.runbooks.swarm.building.build_facts import BuildFacts
 
     known = msgspec.convert(facts, BuildFacts)
     managers = tuple(spec.target for spec in known.spec.hosts if spec.role == "manager")

@@ -77,8 +77,8 @@ class Recovering(Base):
         look()
 
     async def _recovery(self, screen: RecoverScreen, looked: Looked, look: Callable[[], None]) -> None:
-        from swarmtui.runbooks.swarm.recover import happened
-        from swarmtui.runbooks.swarm.recover_words import told
+        from swarmtui.runbooks.swarm.recovery.recover import happened
+        from swarmtui.runbooks.swarm.recovery.recover_words import told
 
         session = self._session()
         starts: list[Start] = []
@@ -102,7 +102,7 @@ class Recovering(Base):
     def _starts(self, found: Diagnosis, look: Callable[[], None]) -> list[Start]:
         """What our runbooks can do about it, the way out first."""
         from swarmtui.runbooks import registry
-        from swarmtui.runbooks.swarm.recover_words import WAYS
+        from swarmtui.runbooks.swarm.recovery.recover_words import WAYS
 
         first = (found.best, *found.then)
         return [

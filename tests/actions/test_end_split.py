@@ -13,9 +13,9 @@ import pytest
 
 from swarmtui.demo.serve import Demo
 from swarmtui.model.inventory import NodeItem
-from swarmtui.runbooks.swarm.rejoin_facts import Where
-from swarmtui.runbooks.swarm.split import EndSplit
-from swarmtui.runbooks.swarm.split_facts import Leaving, SplitFacts, as_facts
+from swarmtui.runbooks.swarm.recovery.split import EndSplit
+from swarmtui.runbooks.swarm.recovery.split_facts import Leaving, SplitFacts, as_facts
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from tests.actions.cli import Cli, Result
 from tests.lab import Lab
 from tests.lab.machine import wait_for

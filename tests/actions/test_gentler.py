@@ -15,8 +15,8 @@ from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
 from swarmtui.model.recovery import Advice, Diagnosis, Way
 from swarmtui.opening import find
-from swarmtui.runbooks.swarm.gentler import gentler, gentler_rules
-from swarmtui.runbooks.swarm.recover import happened
+from swarmtui.runbooks.swarm.recovery.gentler import gentler, gentler_rules
+from swarmtui.runbooks.swarm.recovery.recover import happened
 from swarmtui.session import Session
 from tests.actions.cli import Cli
 

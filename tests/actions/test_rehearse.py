@@ -21,9 +21,9 @@ from swarmtui.backups.manifest import Manifest
 from swarmtui.link.person import Nobody
 from swarmtui.model.inventory import Inventory
 from swarmtui.opening import Opening
-from swarmtui.runbooks.swarm.rehearse import Rehearsed, rehearse_entry
-from swarmtui.runbooks.swarm.rehearse_commands import BASE
-from swarmtui.runbooks.swarm.rehearse_judge import inventory_of
+from swarmtui.runbooks.swarm.rehearsal.rehearse import Rehearsed, rehearse_entry
+from swarmtui.runbooks.swarm.rehearsal.rehearse_commands import BASE
+from swarmtui.runbooks.swarm.rehearsal.rehearse_judge import inventory_of
 from swarmtui.session import Session
 from swarmtui.vault import Secret, Vault
 from tests.actions.cli import Cli, Result

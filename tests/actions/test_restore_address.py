@@ -21,12 +21,12 @@ from swarmtui.opening import Opening
 from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.runbook import Step
 from swarmtui.runbooks.runner import Event, Outcome, Runner
-from swarmtui.runbooks.swarm.after_force import seed_of
-from swarmtui.runbooks.swarm.build_base import Seed
-from swarmtui.runbooks.swarm.rejoin_facts import Where, where
-from swarmtui.runbooks.swarm.restore_address import Second, address_steps
-from swarmtui.runbooks.swarm.restore_bridge import ALIAS, DNAT, AddressFacts, bridge_of, look_at_address
-from swarmtui.runbooks.swarm.restore_workers import ManagerAt, look_at_workers, worker_steps
+from swarmtui.runbooks.swarm.building.build_base import Seed
+from swarmtui.runbooks.swarm.recovery.after_force import seed_of
+from swarmtui.runbooks.swarm.recovery.restore_address import Second, address_steps
+from swarmtui.runbooks.swarm.recovery.restore_bridge import ALIAS, DNAT, AddressFacts, bridge_of, look_at_address
+from swarmtui.runbooks.swarm.recovery.restore_workers import ManagerAt, look_at_workers, worker_steps
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where, where
 from swarmtui.session import Session
 from swarmtui.vault import Secret, Vault
 from tests.faults.faulty import Killed

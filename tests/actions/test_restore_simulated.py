@@ -13,7 +13,7 @@ from swarmtui.demo.hosts import files
 from swarmtui.demo.serve import Demo
 from swarmtui.demo.world.cluster import Cluster
 from swarmtui.errors import SwarmtuiError
-from swarmtui.runbooks.swarm import backup_steps
+from swarmtui.runbooks.swarm.backups import backup_steps
 
 Swarmtui = Callable[..., Awaitable[int]]
 NAMES = ("mgr1", "mgr2", "mgr3")

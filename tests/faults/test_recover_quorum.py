@@ -27,7 +27,9 @@ from swarmtui.opening import find
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.journal import Journal, RunRecord
 from swarmtui.runbooks.runner import Event, Outcome, Runner
-from swarmtui.runbooks.swarm import after_force, backup_steps, build_steps, force_steps, forced_checks
+from swarmtui.runbooks.swarm.backups import backup_steps
+from swarmtui.runbooks.swarm.building import build_steps
+from swarmtui.runbooks.swarm.recovery import after_force, force_steps, forced_checks
 from swarmtui.session import Session
 from swarmtui.vault import Secret, Vault
 from tests.faults.faulty import Killed

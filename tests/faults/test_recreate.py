@@ -23,7 +23,7 @@ from swarmtui.opening import find
 from swarmtui.runbooks import node_steps, params, registry, service_waits
 from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.runner import Event, Outcome, Runner
-from swarmtui.runbooks.swarm import backup_steps
+from swarmtui.runbooks.swarm.backups import backup_steps
 from swarmtui.session import Session
 from tests.faults.faulty import Killed
 

@@ -26,7 +26,7 @@ from swarmtui.opening import find
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.runner import Event, Outcome, Runner
-from swarmtui.runbooks.swarm import backup_steps
+from swarmtui.runbooks.swarm.backups import backup_steps
 from swarmtui.session import Session
 from tests.faults.faulty import Killed
 

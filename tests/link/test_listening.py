@@ -14,7 +14,7 @@ from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.target import SshTarget
 from swarmtui.opening import find
-from swarmtui.runbooks.swarm import probes
+from swarmtui.runbooks.swarm.building import probes
 
 LISTEN = probes.listen("/usr/bin/perl", "10.0.1.11", [("udp", 7946), ("tcp", 7946)])
 

@@ -10,7 +10,7 @@ from swarmtui.model.impact import impact_of, with_availability
 from swarmtui.model.rollout import removal_of
 from swarmtui.model.spread import spread_of
 from swarmtui.model.swarm import Availability, Snapshot
-from swarmtui.runbooks.swarm.forced_checks import live_replicas
+from swarmtui.runbooks.swarm.recovery.forced_checks import live_replicas
 from swarmtui.ui.panes.services import counts
 from swarmtui.ui.panes.stacks import StackRows
 from swarmtui.ui.views import Env

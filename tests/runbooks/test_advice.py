@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from swarmtui.model.recovery import Advice, Condition, Diagnosis, Kept, Member, Way, Worker, diagnose
 from swarmtui.runbooks import params, registry
-from swarmtui.runbooks.swarm.recover import Around
-from swarmtui.runbooks.swarm.recover_words import WAYS, WORDS, told
+from swarmtui.runbooks.swarm.recovery.recover import Around
+from swarmtui.runbooks.swarm.recovery.recover_words import WAYS, WORDS, told
 
 DEAD = [Member(name=name, condition=Condition.DEAD) for name in ("mgr2", "mgr3")]
 WORKS = [Member(name=f"mgr{n}", condition=Condition.WORKS, leader_id="l") for n in (1, 2, 3)]

@@ -19,8 +19,8 @@ from swarmtui.link.ssh import Completed
 from swarmtui.link.target import SshTarget
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Danger
-from swarmtui.runbooks.swarm import backup_facts
-from swarmtui.runbooks.swarm.backup_steps import tar_trouble
+from swarmtui.runbooks.swarm.backups import backup_facts
+from swarmtui.runbooks.swarm.backups.backup_steps import tar_trouble
 from swarmtui.vault import Kind, Secret
 from tests import builders as b
 from tests.runbooks.backup_support import KEY, BackupSession, made

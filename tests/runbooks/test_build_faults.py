@@ -28,7 +28,7 @@ from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.journal import Journal, RunRecord
 from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
 from swarmtui.runbooks.runner import Outcome, Runner
-from swarmtui.runbooks.swarm import build_steps, preflight
+from swarmtui.runbooks.swarm.building import build_steps, preflight
 from swarmtui.session import Session
 from swarmtui.vault import Vault
 

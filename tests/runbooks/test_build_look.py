@@ -20,7 +20,7 @@ from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.runbook import Plan
 from swarmtui.runbooks.runner import Runner
-from swarmtui.runbooks.swarm import build_steps, preflight
+from swarmtui.runbooks.swarm.building import build_steps, preflight
 from swarmtui.session import Session
 from swarmtui.vault import Vault
 

@@ -11,8 +11,8 @@ from swarmtui.errors import RefusedError
 from swarmtui.model.preflight import Address, HostFacts, Measured, Reach
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Plan
-from swarmtui.runbooks.swarm.build_facts import BuildFacts, NodeNow
-from swarmtui.runbooks.swarm.build_spec import HostSpec, SwarmSpec
+from swarmtui.runbooks.swarm.building.build_facts import BuildFacts, NodeNow
+from swarmtui.runbooks.swarm.building.build_spec import HostSpec, SwarmSpec
 
 GIB = 1 << 30
 DURABLE = {"durable": True, "words": "kept", "next_step": ""}

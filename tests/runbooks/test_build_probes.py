@@ -11,8 +11,8 @@ import pytest
 
 from swarmtui.errors import UsageError
 from swarmtui.model.preflight import Address
-from swarmtui.runbooks.swarm import probes
-from swarmtui.runbooks.swarm.build_spec import HostSpec, check_address, from_file, from_words
+from swarmtui.runbooks.swarm.building import probes
+from swarmtui.runbooks.swarm.building.build_spec import HostSpec, check_address, from_file, from_words
 
 
 def free_ports(count: int) -> list[int]:

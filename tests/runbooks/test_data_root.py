@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swarmtui.runbooks.swarm.data_root import DEFAULT, configured_root
+from swarmtui.runbooks.swarm.recovery.data_root import DEFAULT, configured_root
 
 STARTED = (
     "ExecStart={ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd -H fd://%s ; ignore_errors=no ; start_time=[n/a] }"

@@ -12,7 +12,7 @@ from swarmtui.backups.errors import RaftError
 from swarmtui.backups.raft.keyfile import parse
 from swarmtui.cli import secrets
 from swarmtui.errors import RefusedError, UsageError
-from swarmtui.runbooks.swarm.key_file import opened_with
+from swarmtui.runbooks.swarm.recovery.key_file import opened_with
 from swarmtui.vault import Secret, UnlockKey, fingerprint
 from tests.backups.raft.real import real
 from tests.backups.raft.test_damage import KEY, LOCKED, OTHER, clear, locked

@@ -24,12 +24,12 @@ from swarmtui.model.swarm import (
 )
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Danger, Plan, Rule
-from swarmtui.runbooks.swarm.after_force import missing
-from swarmtui.runbooks.swarm.fence_steps import Fence
-from swarmtui.runbooks.swarm.force_steps import Force
-from swarmtui.runbooks.swarm.forced_checks import live_replicas, without_place
-from swarmtui.runbooks.swarm.quorum_facts import Addresses, Old, QuorumFacts, Survivor, facts_of
-from swarmtui.runbooks.swarm.rejoin_facts import Where
+from swarmtui.runbooks.swarm.recovery.after_force import missing
+from swarmtui.runbooks.swarm.recovery.fence_steps import Fence
+from swarmtui.runbooks.swarm.recovery.force_steps import Force
+from swarmtui.runbooks.swarm.recovery.forced_checks import live_replicas, without_place
+from swarmtui.runbooks.swarm.recovery.quorum_facts import Addresses, Old, QuorumFacts, Survivor, facts_of
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 
 JOB = "20261121T200301Z-3f9a0b1c"
 CLUSTER = "gcf6i02gy7c0xfddvj55hfoqh"

@@ -23,8 +23,8 @@ from swarmtui.runbooks.journal import Journal, new_run_id
 from swarmtui.runbooks.params import parse
 from swarmtui.runbooks.runbook import ConflictError, Danger, Plan, StepError
 from swarmtui.runbooks.runner import Runner
-from swarmtui.runbooks.swarm import recreate_steps
-from swarmtui.runbooks.swarm.recreate_objects import ALLOCATED, name_of
+from swarmtui.runbooks.swarm.recovery import recreate_steps
+from swarmtui.runbooks.swarm.recovery.recreate_objects import ALLOCATED, name_of
 from swarmtui.vault.secret import Kind, Secret
 from tests.backups.raft.real import SECRETS, real
 from tests.builders import Json, node, snapshot

@@ -20,11 +20,11 @@ from swarmtui.model.inventory import Inventory, Item, NodeItem, ServiceItem
 from swarmtui.model.swarm import Cluster, SwarmInfo
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Danger, Plan
-from swarmtui.runbooks.swarm.rehearse_commands import Commands, as_root, look
-from swarmtui.runbooks.swarm.rehearse_facts import MB, Leftover, RehearsalFacts, RehearsalHost
-from swarmtui.runbooks.swarm.rehearse_judge import judge, restorable, unlocked
-from swarmtui.runbooks.swarm.rehearse_place import host_kind
-from swarmtui.runbooks.swarm.rehearse_run import UnableError, WouldNotRestoreError, result_of, said_in
+from swarmtui.runbooks.swarm.rehearsal.rehearse_commands import Commands, as_root, look
+from swarmtui.runbooks.swarm.rehearsal.rehearse_facts import MB, Leftover, RehearsalFacts, RehearsalHost
+from swarmtui.runbooks.swarm.rehearsal.rehearse_judge import judge, restorable, unlocked
+from swarmtui.runbooks.swarm.rehearsal.rehearse_place import host_kind
+from swarmtui.runbooks.swarm.rehearsal.rehearse_run import UnableError, WouldNotRestoreError, result_of, said_in
 from swarmtui.vault import Secret
 
 ID = "20261121T200301Z-3f9a0b1c"

@@ -24,13 +24,13 @@ from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import Completed
 from swarmtui.model.swarm import Info, SwarmInfo
 from swarmtui.runbooks.runbook import Shown, Voice
-from swarmtui.runbooks.swarm import rehearse, rehearse_run
-from swarmtui.runbooks.swarm.rehearse import RehearseBackup
-from swarmtui.runbooks.swarm.rehearse_commands import Commands
-from swarmtui.runbooks.swarm.rehearse_facts import MB, RehearsalFacts, RehearsalHost
-from swarmtui.runbooks.swarm.rehearse_judge import inventory_of
-from swarmtui.runbooks.swarm.rehearse_place import LocalPlace
-from swarmtui.runbooks.swarm.rehearse_run import Rehearsal
+from swarmtui.runbooks.swarm.rehearsal import rehearse, rehearse_run
+from swarmtui.runbooks.swarm.rehearsal.rehearse import RehearseBackup
+from swarmtui.runbooks.swarm.rehearsal.rehearse_commands import Commands
+from swarmtui.runbooks.swarm.rehearsal.rehearse_facts import MB, RehearsalFacts, RehearsalHost
+from swarmtui.runbooks.swarm.rehearsal.rehearse_judge import inventory_of
+from swarmtui.runbooks.swarm.rehearsal.rehearse_place import LocalPlace
+from swarmtui.runbooks.swarm.rehearsal.rehearse_run import Rehearsal
 from swarmtui.vault import Vault
 
 CLUSTER = "gcf6i02gy7c0xfddvj55hfoqh"

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from swarmtui.runbooks.runbook import ConflictError, Voice
-from swarmtui.runbooks.swarm.rejoin_facts import Where
-from swarmtui.runbooks.swarm.rejoin_join import LeaveByForce
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
+from swarmtui.runbooks.swarm.rejoining.rejoin_join import LeaveByForce
 from tests import builders as b
 from tests.runbooks.support import Completed, Host, fake, session
 

@@ -14,9 +14,9 @@ from swarmtui.model.swarm import Cluster, SwarmInfo
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.node_facts import NodeFacts, command_name
 from swarmtui.runbooks.runbook import Plan
-from swarmtui.runbooks.swarm.rejoin_draft import RejoinFacts, remotes, survey
-from swarmtui.runbooks.swarm.rejoin_facts import HostSeen, Where, ssh_address
-from swarmtui.runbooks.swarm.rejoin_ladder import Rung, judge
+from swarmtui.runbooks.swarm.rejoining.rejoin_draft import RejoinFacts, remotes, survey
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import HostSeen, Where, ssh_address
+from swarmtui.runbooks.swarm.rejoining.rejoin_ladder import Rung, judge
 from tests import builders as b
 from tests.runbooks.support import fake, session
 

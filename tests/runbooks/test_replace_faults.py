@@ -20,7 +20,8 @@ from swarmtui import session
 from swarmtui.contact import line
 from swarmtui.demo.world.world import World
 from swarmtui.runbooks import node_steps
-from swarmtui.runbooks.swarm import rejoin_join, rejoin_steps, unlock_steps
+from swarmtui.runbooks.swarm import unlock_steps
+from swarmtui.runbooks.swarm.rejoining import rejoin_join, rejoin_steps
 from tests.faults import stage as stages
 from tests.faults.faulty import POINTS, Fault, Killed
 from tests.faults.scenes import Scene, update

@@ -14,13 +14,20 @@ from swarmtui.link.reasons import LinkError
 from swarmtui.link.target import SshTarget
 from swarmtui.runbooks.render import script
 from swarmtui.runbooks.runbook import StepError, Voice
-from swarmtui.runbooks.swarm import restore_address_steps, restore_bridge, restore_workers
-from swarmtui.runbooks.swarm.build_base import Seed
-from swarmtui.runbooks.swarm.rejoin_facts import Where
-from swarmtui.runbooks.swarm.restore_address import Second, address_steps, lonely_note
-from swarmtui.runbooks.swarm.restore_address_steps import DropBridge, JoinSecond, PutBridge, StepDown, StepUp
-from swarmtui.runbooks.swarm.restore_bridge import ALIAS, DNAT, AddressFacts, Bridge, bridge_of, look_at_address
-from swarmtui.runbooks.swarm.restore_workers import ManagerAt, WorkerAt, WorkerBack, worker_steps
+from swarmtui.runbooks.swarm.building.build_base import Seed
+from swarmtui.runbooks.swarm.recovery import restore_address_steps, restore_bridge, restore_workers
+from swarmtui.runbooks.swarm.recovery.restore_address import Second, address_steps, lonely_note
+from swarmtui.runbooks.swarm.recovery.restore_address_steps import DropBridge, JoinSecond, PutBridge, StepDown, StepUp
+from swarmtui.runbooks.swarm.recovery.restore_bridge import (
+    ALIAS,
+    DNAT,
+    AddressFacts,
+    Bridge,
+    bridge_of,
+    look_at_address,
+)
+from swarmtui.runbooks.swarm.recovery.restore_workers import ManagerAt, WorkerAt, WorkerBack, worker_steps
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.session import Session
 from tests import builders as b
 from tests.builders import Json

@@ -11,7 +11,7 @@ import pytest
 from swarmtui.config import ClusterConfig, RecoveryConfig, load
 from swarmtui.errors import UsageError
 from swarmtui.runbooks.runbook import StepError, Voice
-from swarmtui.runbooks.swarm.restore_checks import Checks, OperatorCheck, check_steps, checks_of
+from swarmtui.runbooks.swarm.recovery.restore_checks import Checks, OperatorCheck, check_steps, checks_of
 from swarmtui.session import Session
 from tests import builders as b
 from tests.runbooks.support import session

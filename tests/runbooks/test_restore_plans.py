@@ -13,13 +13,13 @@ from swarmtui.model.inventory import Inventory, NodeItem
 from swarmtui.model.swarm import SwarmInfo
 from swarmtui.runbooks import params
 from swarmtui.runbooks.runbook import Danger, Plan
-from swarmtui.runbooks.swarm.rejoin_facts import HostSeen, Where
-from swarmtui.runbooks.swarm.restore import Restore
-from swarmtui.runbooks.swarm.restore_bridge import AddressFacts
-from swarmtui.runbooks.swarm.restore_facts import OldManager, RestoreFacts, TargetHost
-from swarmtui.runbooks.swarm.restore_inside import BackupSeen
-from swarmtui.runbooks.swarm.restore_rules import older
-from swarmtui.runbooks.swarm.restore_workers import WorkerAt
+from swarmtui.runbooks.swarm.recovery.restore import Restore
+from swarmtui.runbooks.swarm.recovery.restore_bridge import AddressFacts
+from swarmtui.runbooks.swarm.recovery.restore_facts import OldManager, RestoreFacts, TargetHost
+from swarmtui.runbooks.swarm.recovery.restore_inside import BackupSeen
+from swarmtui.runbooks.swarm.recovery.restore_rules import older
+from swarmtui.runbooks.swarm.recovery.restore_workers import WorkerAt
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import HostSeen, Where
 
 CLUSTER = "c" * 25
 IDS = {name: name.ljust(25, "x") for name in ("mgr1", "mgr2", "mgr3", "wrk1", "wrk2")}

@@ -19,11 +19,11 @@ from swarmtui.link.person import Nobody
 from swarmtui.link.target import SshTarget
 from swarmtui.opening import find
 from swarmtui.runbooks.runbook import ConflictError, Voice
-from swarmtui.runbooks.swarm.after_force import seed_of
-from swarmtui.runbooks.swarm.fence_steps import Fence
-from swarmtui.runbooks.swarm.rejoin_facts import where
-from swarmtui.runbooks.swarm.restore_inside import look_inside
-from swarmtui.runbooks.swarm.restore_steps import AllFollow, StartOnBackup, Unpack
+from swarmtui.runbooks.swarm.recovery.after_force import seed_of
+from swarmtui.runbooks.swarm.recovery.fence_steps import Fence
+from swarmtui.runbooks.swarm.recovery.restore_inside import look_inside
+from swarmtui.runbooks.swarm.recovery.restore_steps import AllFollow, StartOnBackup, Unpack
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import where
 from swarmtui.session import Session
 
 

@@ -22,9 +22,9 @@ from swarmtui.demo.serve import Demo
 from swarmtui.model.preflight import HostFacts, Measured
 from swarmtui.opening import Opening
 from swarmtui.runbooks.journal import Journal
-from swarmtui.runbooks.swarm import build_steps, preflight
-from swarmtui.runbooks.swarm.build_facts import BuildFacts
-from swarmtui.runbooks.swarm.build_spec import HostSpec, SwarmSpec
+from swarmtui.runbooks.swarm.building import build_steps, preflight
+from swarmtui.runbooks.swarm.building.build_facts import BuildFacts
+from swarmtui.runbooks.swarm.building.build_spec import HostSpec, SwarmSpec
 from swarmtui.ui.building import built, newest_cut_off
 from swarmtui.ui.fleet import Fleet
 from swarmtui.ui.screens.building import PreflightScreen

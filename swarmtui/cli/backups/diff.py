@@ -73,7 +73,7 @@ async def _diff(options: Namespace, known: config.Config) -> int:
 
 async def _live(target: str, known: config.Config, cluster_id: str, backup: str) -> Inventory:
     from swarmtui.cli.opened import opened
-    from swarmtui.runbooks.swarm.backup_objects import read_contents
+    from swarmtui.runbooks.swarm.backups.backup_objects import read_contents
 
     async with opened(target, known) as session:
         if session.snapshot.cluster_id != cluster_id:

@@ -31,7 +31,7 @@ from swarmtui.cli.backups.common import (
 )
 from swarmtui.cli.main import Parser
 from swarmtui.errors import UsageError
-from swarmtui.runbooks.swarm.rehearse_judge import KEY_FILE, restorable, unlocked
+from swarmtui.runbooks.swarm.rehearsal.rehearse_judge import KEY_FILE, restorable, unlocked
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,0 +1,1 @@
+"""swarm.backup: a cold backup of a manager, proved."""

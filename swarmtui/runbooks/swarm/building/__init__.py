@@ -1,0 +1,1 @@
+"""swarm.build, swarm.init, swarm.join: bare hosts become a Swarm."""

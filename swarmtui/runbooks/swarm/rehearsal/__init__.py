@@ -1,0 +1,1 @@
+"""swarm.rehearse: a backup restored for real, in an isolated place."""

@@ -1,0 +1,1 @@
+"""node.rejoin, node.replace: a node comes back, or another takes its place."""
