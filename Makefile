@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # Six thousand tests beside three labs: one that fails is tried once more and told as RERUN, on the lab twice.
 WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder --reruns 1
 
-.PHONY: help setup demo test test-fast check bench screenshots lab lab-packages lock clean
+.PHONY: help setup demo test test-fast faults check bench screenshots lab lab-packages lock clean
 
 help:  ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test: $(READY) lab-packages  ## all tests; as root on Debian/Ubuntu also those o
 
 test-fast: $(READY)  ## the tests that need no lab
 	@$(BIN)/python -m pytest $(WORKERS) $(TESTFLAGS) -m "not lab and not lab26"
+
+faults: $(READY) lab-packages  ## the full matrix: every fault at every step, and the recoveries on both engines (hours)
+	@SWARMTUI_FAULTS=full $(BIN)/python -m pytest $(WORKERS) $(TESTFLAGS) tests/faults tests/actions tests/demo/contract
 
 check: $(READY)  ## ruff, types, import contracts
 	@$(BIN)/ruff check swarmtui tests

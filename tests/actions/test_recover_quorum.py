@@ -99,6 +99,7 @@ async def test_what_is_refused_and_that_nothing_is_changed_by_it(tmp_path: Path)
         assert demo.world.hosts["mgr1"].docker
 
 
+@pytest.mark.full("lab26")
 def test_two_of_three_are_lost_and_the_leader_goes_on(swarm: Lab, cli: Cli, truth: Truth) -> None:
     some_content(truth)
     before, leader = content(truth), truth.leader()
@@ -127,6 +128,7 @@ def test_two_of_three_are_lost_and_the_leader_goes_on(swarm: Lab, cli: Cli, trut
     assert truth.managers() == [leader] and content(truth) == before
 
 
+@pytest.mark.full("20.10")
 @pytest.mark.parametrize(
     "engine", [pytest.param("20.10", marks=pytest.mark.lab), pytest.param("26.1", marks=pytest.mark.lab26)]
 )

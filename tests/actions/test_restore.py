@@ -131,6 +131,7 @@ def restored(cli: Cli, *words: str) -> Result:
     return result
 
 
+@pytest.mark.full("lab")
 def test_a_fresh_host_at_the_same_address_with_autolock(swarm: Lab, named: Cli, truth: Truth) -> None:
     had = content(truth)
     truth.docker("swarm", "update", "--autolock=true")
@@ -159,6 +160,7 @@ def test_a_fresh_host_at_the_same_address_with_autolock(swarm: Lab, named: Cli, 
     wait_for("mgr1 works", lambda: truth.reachability("mgr1") == "reachable", 60, 0.5)
 
 
+@pytest.mark.full("lab26")
 def test_the_same_host_with_its_directory_broken(swarm: Lab, cli: Cli, truth: Truth) -> None:
     had = content(truth)
     cli.do("swarm.backup", "node=mgr2")
@@ -185,6 +187,7 @@ def check_address(lab: Lab, truth: Truth, to: str) -> None:
             assert f" {lab['mgr2'].address}/" not in there, (host.name, there)
 
 
+@pytest.mark.full
 @pytest.mark.lab
 def test_another_address_while_the_old_one_is_taken(lab: Lab, cli: Cli, truth: Truth) -> None:
     had = content(truth)

@@ -204,6 +204,7 @@ def untouched(case: Forced, name: str) -> bool:
     return case.running[name] <= containers(case.lab[name])
 
 
+@pytest.mark.full
 @pytest.mark.lab
 async def test_an_alias_then_demote_and_promote_give_raft_the_new_address(
     lab: Lab, operator: Operator, monkeypatch: pytest.MonkeyPatch
@@ -263,6 +264,7 @@ def stands(case: Forced) -> bool:
     return managers == 2 and all(nodes[node_id][1] == "ready" for node_id in case.workers.values())
 
 
+@pytest.mark.full
 @pytest.mark.lab26
 async def test_where_the_old_address_is_taken_rules_on_the_others_lead_to_the_new_one(
     lab26: Lab, operator: Operator, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ Under pytest-xdist a lab stays with one worker: labs are dear to start, and few 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,9 +27,9 @@ SWARM = {"autolock", "build", "replace"}
 """Files of tests/actions that make, lock and mend a Swarm."""
 BACKUPS = {"backup", "backup_faults", "backup_sizes", "rehearse"}
 """Files of tests/actions that take backups and restore them aside."""
-RECOVERY = {"recover", "recover_quorum", "recreate", "restore", "restore_address"}
+RECOVERY = {"end_split", "recover", "recover_quorum", "recreate", "restore", "restore_address"}
 """Files of tests/actions that find out what happened to a Swarm, and bring it back."""
-LABS = ("lab", "lab-backups", "lab-recovery", "lab-actions", "lab-services", "lab-swarm")
+LABS = ("lab-recovery", "lab", "lab-backups", "lab-actions", "lab-services", "lab-swarm")
 """The groups of tests that share a lab, the longest first."""
 _left_out = pytest.StashKey[tuple[int, str]]()
 
@@ -36,6 +37,9 @@ _left_out = pytest.StashKey[tuple[int, str]]()
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the lab's tests out where it cannot run; the summary has one line for all of them."""
+    if later := [item for item in items if not in_this_run(item)]:
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
     ours = [item for item in items if on_lab(item)]
     if ours and (reason := why_no_lab()) and not lab_must_run():
         config.stash[_left_out] = (len(ours), reason)
@@ -44,6 +48,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left]
         if hasattr(config, "workeroutput"):
             config.workeroutput["left_out"] = (len(ours), reason)
+
+
+def in_this_run(item: pytest.Item) -> bool:
+    """Whether a test belongs to this run: some are of the full matrix only (SWARMTUI_FAULTS=full, `make faults`)."""
+    marked = item.get_closest_marker("full")
+    if marked is None or os.environ.get("SWARMTUI_FAULTS") == "full":
+        return True
+    parameters = getattr(item, "callspec", None)
+    return bool(marked.args) and (parameters is None or not set(marked.args) & set(parameters.id.split("-")))
 
 
 def on_lab(item: pytest.Item) -> bool:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.demo.contract.platform import Client, Platform
 from tests.demo.contract.test_swarm import NO_LEADER, managers
 
 SWARM = "/var/lib/docker/swarm"
 SLEEP = {"Image": "alpine:latest", "Args": ["sleep", "1000000"], "StopGracePeriod": 1_000_000_000}
+
+pytestmark = pytest.mark.full("26.1")
 
 
 def states(client: Client, host: str = "mgr1") -> dict[str, str]:
