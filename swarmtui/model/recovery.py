@@ -53,6 +53,7 @@ def diagnose(
     voters: int = 0,
     workers: Sequence[Worker] = (),
     target: str = "",
+    cluster_id: str = "",
 ) -> Diagnosis:
     """Finds the least destructive way out.
 
@@ -62,10 +63,11 @@ def diagnose(
         voters: how many managers the Swarm has; 0 where nobody tells: then as many as are known.
         workers: those that are known.
         target: the cluster, as commands name it.
+        cluster_id: its id, as the vault names it; "" where nobody tells.
     """
     count = max(voters, len(members))
     kept = tuple(backups)
-    ways = Ways(target, workers)
+    ways = Ways(target, workers, cluster_id)
     if not members:
         because = "No manager is known: neither the configuration nor a host that answered names one."
         advice = Advice(Way.UNDECIDED, because, command="swarmtui clusters add NAME ssh://USER@MANAGER …")

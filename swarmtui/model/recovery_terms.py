@@ -58,6 +58,7 @@ class Member(Struct, frozen=True, kw_only=True):
     Attributes:
         node_id: "" where nobody tells.
         address: as the raft knows it, else as SSH does.
+        addresses: those that its host has, where it told.
         host: where it is reached, as the ssh command takes it; "" where nobody knows.
         target: the same as our own commands take it (ssh://USER@HOST).
         why: the words behind the condition, one sentence; "" where there is nothing to add.
@@ -75,6 +76,7 @@ class Member(Struct, frozen=True, kw_only=True):
     condition: Condition
     node_id: str = ""
     address: str = ""
+    addresses: frozenset[str] = frozenset()
     host: str = ""
     target: str = ""
     why: str = ""

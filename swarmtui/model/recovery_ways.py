@@ -14,9 +14,11 @@ class Ways:
     Args:
         target: the cluster, as `swarmtui run --target` takes it; "" where that is left to whoever types.
         workers: those that are known.
+        cluster_id: its id; "" where nobody tells.
     """
 
-    def __init__(self, target: str, workers: Sequence[Worker]) -> None:
+    def __init__(self, target: str, workers: Sequence[Worker], cluster_id: str = "") -> None:
+        self._cluster_id = cluster_id or "CLUSTER_ID"
         self._target = f" --target {shlex.quote(target)}" if target else ""
         self._workers = workers
 
@@ -131,7 +133,7 @@ class Ways:
             because = (
                 "Managers are locked, their key is not in the vault, and no backup would restore. Find the unlock key."
             )
-            return Advice(Way.UNDECIDED, because, command="swarmtui secrets set unlock-key CLUSTER_ID")
+            return Advice(Way.UNDECIDED, because, command=f"swarmtui secrets set unlock-key {self._cluster_id}")
         because = "No manager has the Swarm's state any more, and there is no backup that would restore: build it anew."
         if self._workers:
             because += " What its workers run goes on until they leave: note it down first (docker ps)."
@@ -143,7 +145,8 @@ class Ways:
         if backup.would_restore != "yes":
             because = (
                 f"No manager has the Swarm's state any more, and backup {backup.id} ({backup.age} old) is not proved: "
-                f"verify it first (swarmtui backups verify {backup.id}). What changed since then is lost."
+                f"prove it first (swarmtui backups verify {backup.id} --rehearse ssh://HOST). What changed since then "
+                "is lost."
             )
         if self._workers:
             because += (
@@ -223,7 +226,12 @@ def _place(members: Sequence[Member], backup: Kept) -> Member | None:
     ]
     order = {address: number for number, address in enumerate(backup.addresses)}
     clean = {Condition.OUT: 0, Condition.BROKEN: 1, Condition.LOCKED: 2}
-    there.sort(key=lambda m: (order.get(m.address, len(order)), clean[m.condition], m.name))
+    none = len(order)
+
+    def known(member: Member) -> int:
+        return min((order.get(address, none) for address in (member.address, *member.addresses)), default=none)
+
+    there.sort(key=lambda m: (known(m), clean[m.condition], m.name))
     return there[0] if there else None
 
 

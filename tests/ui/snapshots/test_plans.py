@@ -47,7 +47,7 @@ NO_PLAN = {
     "swarm.backup": "asks the managers' hosts, and there is none",
     "swarm.backup-from": "asks the managers' hosts, and there is none",
     "swarm.rehearse": "asks the host; see test_backups for its question",
-    "swarm.restore": "asks the hosts; see test_backups_pane for its question",
+    "swarm.restore": "asks the hosts; see test_restore_by_keys",
     **{action.called: "is no runbook: see test_backups" for action in ACTIONS if action.tends},
     "swarm.unlock": "asks every manager itself; see test_swarm",
     "swarm.unlock-all": "asks every manager itself; see test_swarm",

@@ -76,7 +76,14 @@ async def _looked(session: Session, dead: frozenset[str]) -> tuple[Around, dict[
 
 async def _found(session: Session, around: Around) -> Diagnosis:
     backups = await _backups(session, around)
-    return diagnose(around.members, backups, voters=around.voters, workers=around.workers, target=session.opening.name)
+    return diagnose(
+        around.members,
+        backups,
+        voters=around.voters,
+        workers=around.workers,
+        target=session.opening.name,
+        cluster_id=around.cluster_id,
+    )
 
 
 async def _with_indexes(session: Session, around: Around, places: dict[str, Host]) -> Around:
@@ -105,6 +112,15 @@ async def _judged(session: Session, hosts: list[Host], memory: Remembered | None
         if not _is_worker(host)
     ]
     there = {member.node_id for member in members if member.node_id}
+    if listed:
+        # Who leads knows its managers: one that nobody reaches, and that is not among them any more, is none.
+        ids = {one.id for one in listed if one.status}
+        members = [
+            member
+            for member in members
+            if member.condition not in (Condition.UNREACHABLE, Condition.DEAD)
+            or (member.node_id in ids if member.node_id else not ids <= there)
+        ]
     for one in listed:
         if one.id not in there and one.status:
             condition = Condition.DEAD if {one.id, one.hostname} & dead else Condition.UNREACHABLE
@@ -179,6 +195,7 @@ def _member(
         condition=condition,
         node_id=host.node_id,
         address=own or host_of(seen.at.ssh.host),
+        addresses=frozenset(seen.addresses),
         host=seen.at.host + (f" -p {seen.at.port}" if seen.at.port else ""),
         target=seen.at.target,
         why=why,
@@ -215,6 +232,9 @@ def _condition(host: Host, cluster_id: str, listed: tuple[Listed, ...]) -> tuple
             return Condition.BROKEN, f"Its Swarm state is in error: {error}"
         case "active" if not error:
             return Condition.WORKS, ""
+        case "active" | "pending" if listed and host.node_id and host.node_id not in {one.id for one in listed}:
+            # swarm-dr.md §4: an old manager that came back alone after its entry was removed.
+            return Condition.OUT, "It was removed from the Swarm that the others lead, and waits for it for ever."
         case "active" | "pending" if swarm.control_available:
             return Condition.LEADERLESS, "It runs, and has no leader." if swarm.no_leader else error
         case "pending":

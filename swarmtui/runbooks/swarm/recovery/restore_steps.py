@@ -92,7 +92,8 @@ class Unpack(OnHost):
 
     @property
     def undo(self) -> tuple[Shown, ...]:
-        return (self.there(stop_line(self.at)), self.there(self.at.root(f"rm -rf {self.swarm}")))
+        away = self.at.root(f"mv {self.swarm} {self.swarm}.undone-{self.job}")
+        return (self.there(stop_line(self.at)), self.there(away))
 
     async def certificate_there(self, host: SshHost) -> str:
         """The node's certificate that lies in the Swarm's directory, PEM; "" where there is none. Raises LinkError."""
