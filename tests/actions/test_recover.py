@@ -82,8 +82,12 @@ async def test_locked_managers_whose_key_nobody_has(demo: Demo, recover: Recover
     assert re.search(r"\$ swarmtui secrets set unlock-key [0-9a-z]{25}\n", told.out), told
 
 
-async def test_a_manager_that_was_removed_and_is_gone_is_none(demo: Demo, recover: Recover) -> None:
-    """It is still in the configuration; who leads does not list it any more."""
+async def test_a_manager_that_was_removed_and_is_gone_is_none(demo: Demo, recover: Recover, tmp_path: Path) -> None:
+    """It is still in the configuration and remembered; who leads does not list it any more."""
+    assert (await recover()).code == 0
+    cli = Cli({"HOME": str(tmp_path), **ENVIRONMENT}, "simulated")
+    seen = await asyncio.to_thread(cli, "status", "simulated", "--config", str(demo.config))
+    assert seen.code in (0, 1), seen
     for words in (["demote", "mgr3"], ["rm", "--force", "mgr3"]):
         if words[0] == "rm":
             demo.world.crash(demo.world.hosts["mgr3"])
