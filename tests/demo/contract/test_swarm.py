@@ -234,7 +234,8 @@ def test_lost_quorum(client: Client, platform: Platform) -> None:
     answer = client.ask(survivor, "GET", "/nodes")
     took = (time.monotonic() - begun) * platform.speed
     assert answer.status == 500
-    assert answer.message in (DEADLINE, NO_LEADER)
+    # The code that the engine puts before it is now and then another one (20.10, on a busy machine).
+    assert answer.message in (DEADLINE, DEADLINE.replace("DeadlineExceeded", "Unknown"), NO_LEADER)
     # A real manager hangs, unless stopping the leader took so long that an election has already failed by now.
     assert took < 45
     assert platform.speed == 1 or took > 15, "the simulator's hangs before it gives up"
