@@ -173,9 +173,7 @@ async def test_a_plan_is_printed_before_anything_is_done(tmp_path: Path) -> None
         await console.here().press("ctrl+u").type(str(page)).press("enter").told("The plan is in").at("confirm")
         await console.here().press("f4").at("ask").press("ctrl+u").type(str(script)).press("enter").at("confirm")
         await console.until("the script is there", script.exists)
-        await (
-            console.here().press("e").at("ask").press("ctrl+u").type(str(page)).press("enter").sees("is there already")
-        )
+        await console.here().press("e").at("ask").press("ctrl+u").type(str(page)).press("enter").sees("overwritten.")
         await console.here().press("escape").at("confirm").leave()
     assert page.read_text("utf-8").startswith("# Drain wrk1") and "```sh\ndocker node update" in page.read_text("utf-8")
     assert script.read_text("utf-8").startswith("#!/bin/sh\n") and script.stat().st_mode & 0o777 == 0o600

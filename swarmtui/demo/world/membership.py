@@ -295,6 +295,7 @@ def found_anew(world: World, host: Host, swarm: LocalSwarm, request: Json, *, fr
     node = cluster.nodes[node_id]
     for other in cluster.nodes.values():
         other.manager = None
+        other.forget()
     lock = bool(request.get("AutoLockManagers"))
     cluster.spec["EncryptionConfig"] = {"AutoLockManagers": lock}
     if lock and not cluster.unlock_key:
