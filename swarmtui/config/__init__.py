@@ -17,6 +17,7 @@ import platformdirs
 from swarmtui.config.backups import BackupsConfig, wrong_in_backups
 from swarmtui.config.lines import wrong
 from swarmtui.config.recovery import RecoveryConfig, wrong_in_recovery
+from swarmtui.config.tables import mistyped, unknown
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
 
@@ -222,20 +223,15 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
         raise wrong(file, text, where, "", *mistake)
     if not isinstance(table, dict):
         raise wrong(file, text, ("clusters",), name, f'"{name}" must be a table', f"Write [clusters.{name}].")
-    known = ClusterConfig.__struct_fields__
     for key, value in table.items():
-        if key not in known:
-            raise wrong(file, text, where, key, f'unknown key "{key}"', f"Known keys: {', '.join(known)}.")
+        if mistake := unknown(key, ClusterConfig):
+            raise wrong(file, text, where, key, *mistake)
         if key == "backups":
             _backups(file, text, where, value)
         if key == "recovery" and isinstance(value, dict) and (found := wrong_in_recovery(value)):
             raise wrong(file, text, (*where, key), *found)
-        try:
-            msgspec.convert({key: value}, ClusterConfig)
-        except msgspec.ValidationError as error:
-            reason = str(error).split(" - at")[0].rstrip(".")
-            reason = reason[:1].lower() + reason[1:]
-            raise wrong(file, text, where, key, f'"{key}": {reason}', "Mend the value.") from error
+        if mistake := mistyped(key, value, ClusterConfig):
+            raise wrong(file, text, where, key, *mistake)
     cluster = msgspec.convert(table, ClusterConfig)
     _check_secrets(file, text, where, cluster.secrets)
     ways = [way for way in ("managers", "context", "bundle") if getattr(cluster, way)]

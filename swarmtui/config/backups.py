@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from swarmtui.config.tables import first_wrong
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 
 
@@ -121,18 +123,7 @@ def copy_target(text: str) -> CopyTarget:
 
 def wrong_in_backups(table: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """The first thing in a table that cannot be meant: its key, what is wrong, and what to do; None for a good one."""
-    known = BackupsConfig.__struct_fields__
-    for key, value in table.items():
-        if key not in known:
-            return key, f'unknown key "{key}"', f"Known keys: {', '.join(known)}."
-        try:
-            said = getattr(msgspec.convert({key: value}, BackupsConfig), key)
-        except msgspec.ValidationError as error:
-            reason = str(error).split(" - at")[0].rstrip(".")
-            return key, f'"{key}": {reason[:1].lower()}{reason[1:]}', "Mend the value."
-        if wrong := _wrong_value(key, said):
-            return (key, *wrong)
-    return None
+    return first_wrong(table, BackupsConfig, _wrong_value)
 
 
 def _wrong_value(key: str, said: Any) -> tuple[str, str] | None:

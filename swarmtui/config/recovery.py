@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from swarmtui.model.text import one_line
+from swarmtui.config.tables import first_wrong
 
 
 class RecoveryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,15 +24,10 @@ class RecoveryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def wrong_in_recovery(table: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """The first thing in a table that cannot be meant: its key, what is wrong, and what to do; None for a good one."""
-    known = RecoveryConfig.__struct_fields__
-    for key, value in table.items():
-        if key not in known:
-            return key, f'unknown key "{one_line(key)}"', f"Known keys: {', '.join(known)}."
-        try:
-            said = getattr(msgspec.convert({key: value}, RecoveryConfig), key)
-        except msgspec.ValidationError as error:
-            reason = str(error).split(" - at")[0].rstrip(".")
-            return key, f'"{key}": {reason[:1].lower()}{reason[1:]}', "Mend the value."
-        if key == "checks" and not all(line.strip() and "\n" not in line for line in said):
-            return key, '"checks": a check is one line of sh', 'For instance "curl -fsS https://HOST/health".'
+    return first_wrong(table, RecoveryConfig, _wrong_value)
+
+
+def _wrong_value(key: str, said: Any) -> tuple[str, str] | None:
+    if key == "checks" and not all(line.strip() and "\n" not in line for line in said):
+        return '"checks": a check is one line of sh', 'For instance "curl -fsS https://HOST/health".'
     return None

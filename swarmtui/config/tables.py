@@ -1,0 +1,43 @@
+"""What is wrong in a table of the configuration, key by key, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from swarmtui.model.text import one_line
+
+
+def first_wrong(
+    table: Mapping[str, Any], kind: type[msgspec.Struct], wrong_value: Callable[[str, Any], tuple[str, str] | None]
+) -> tuple[str, str, str] | None:
+    """The first thing in a table that cannot be meant: its key, what is wrong, and what to do; None for a good one.
+
+    Args:
+        kind: what the table is read as; its fields are the keys.
+        wrong_value: judges a key whose value has the right type: what is wrong, and what to do.
+    """
+    for key, value in table.items():
+        if wrong := unknown(key, kind) or mistyped(key, value, kind):
+            return (key, *wrong)
+        if wrong := wrong_value(key, getattr(msgspec.convert({key: value}, kind), key)):
+            return (key, *wrong)
+    return None
+
+
+def unknown(key: str, kind: type[msgspec.Struct]) -> tuple[str, str] | None:
+    """That there is no such key, and which there are; None where there is."""
+    known = kind.__struct_fields__
+    return None if key in known else (f'unknown key "{one_line(key)}"', f"Known keys: {', '.join(known)}.")
+
+
+def mistyped(key: str, value: Any, kind: type[msgspec.Struct]) -> tuple[str, str] | None:
+    """That a value is not of its key's type or bounds, and what to do; None where it is."""
+    try:
+        msgspec.convert({key: value}, kind)
+    except msgspec.ValidationError as error:
+        reason = str(error).split(" - at")[0].rstrip(".")
+        return f'"{key}": {reason[:1].lower()}{reason[1:]}', "Mend the value."
+    return None
