@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from swarmtui.model.swarm import COLLECTIONS, Snapshot
@@ -26,6 +26,29 @@ def wait_line(condition: str, seconds: int) -> str:
 def waiting(title: str, condition: str, seconds: int) -> Shown:
     """A bounded wait as it is shown: the line in sh, and the same in words, from the title of its step."""
     return Shown(wait_line(condition, seconds), words=f"{title[:1].lower()}{title[1:]}, at most {seconds} s")
+
+
+async def waited(
+    missing: Callable[[], Awaitable[str]], seconds: float, voice: Voice, *, poll: float, more: str = ""
+) -> str:
+    """Waits until nothing is missing; returns what still is after that time, "" for nothing.
+
+    Args:
+        missing: what is missing now, one sentence; told whenever it changes.
+        poll: seconds between two looks.
+        more: what is told with it.
+    """
+    end = time.monotonic() + seconds
+    said = ""
+    while still := await missing():
+        if still != said:
+            voice.progress(0, 1, still + more)
+            said = still
+        if time.monotonic() >= end:
+            return still
+        await asyncio.sleep(poll)
+    voice.progress(1, 1, "done")
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,7 @@ Tokens travel in the bodies of requests, and the unlock key goes into the vault:
 
 from __future__ import annotations
 
-import asyncio
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +14,7 @@ from msgspec.structs import replace
 from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.node_steps import UpdateNode
-from swarmtui.runbooks.node_waits import wait_line
+from swarmtui.runbooks.node_waits import wait_line, waited
 from swarmtui.runbooks.runbook import ConflictError, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.building.build_base import BuildStep, Seed
 from swarmtui.runbooks.swarm.building.joining import JoinRequest
@@ -202,16 +200,8 @@ class JoinHost(BuildStep):
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         await self.seed.lead(session)
         await self._request.send(session, self.ssh, self.name, voice)
-        end = time.monotonic() + self.seconds
-        said = ""
-        while missing := await self._missing(session):
-            if missing != said:
-                voice.progress(0, 1, missing)
-                said = missing
-            if time.monotonic() >= end:
-                raise StepError(f"{missing} This was waited for {self.seconds} seconds.", LOOK)
-            await asyncio.sleep(POLL_SECONDS)
-        voice.progress(1, 1, "done")
+        if missing := await waited(lambda: self._missing(session), self.seconds, voice, poll=POLL_SECONDS):
+            raise StepError(f"{missing} This was waited for {self.seconds} seconds.", LOOK)
 
     @property
     def _request(self) -> JoinRequest:

@@ -15,7 +15,7 @@ from swarmtui.link.reasons import LinkError
 from swarmtui.model.swarm import Node, Role, host_of
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.node_steps import UpdateNode, entry
-from swarmtui.runbooks.node_waits import waiting
+from swarmtui.runbooks.node_waits import waited, waiting
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.building.build_base import Seed
 from swarmtui.runbooks.swarm.building.build_steps import JoinHost
@@ -134,19 +134,11 @@ class RoleStep(BridgeStep):
 
     async def _until(self, session: Session, voice: Voice) -> None:
         """Waits until nothing is missing. Raises StepError."""
-        end = time.monotonic() + self.seconds
-        said = ""
-        while missing := await self._missing_now(session):
-            if missing != said:
-                voice.progress(0, 1, missing)
-                said = missing
-            if time.monotonic() >= end:
-                raise StepError(
-                    f"{missing} This was waited for {self.seconds} seconds.",
-                    f"Look at {self.name}: docker info; journalctl -u docker -n 50. Then retry.",
-                )
-            await asyncio.sleep(POLL_SECONDS)
-        voice.progress(1, 1, "done")
+        if missing := await waited(lambda: self._missing_now(session), self.seconds, voice, poll=POLL_SECONDS):
+            raise StepError(
+                f"{missing} This was waited for {self.seconds} seconds.",
+                f"Look at {self.name}: docker info; journalctl -u docker -n 50. Then retry.",
+            )
 
     async def _missing_now(self, session: Session) -> str:
         """The same; while the managers agree on a leader anew nobody can be asked, and that passes."""

@@ -7,10 +7,8 @@ started. That stops its containers, so it is done only to one that did not come 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,7 @@ from swarmtui.link.target import SshTarget
 from swarmtui.link.together import together
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.node_steps import entry
-from swarmtui.runbooks.node_waits import waiting
+from swarmtui.runbooks.node_waits import waited, waiting
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.building.build_base import Seed
 from swarmtui.runbooks.swarm.managers import identity, read_file
@@ -170,17 +168,8 @@ class WorkerBack(Step):
 
     async def _wait(self, session: Session, seconds: int, voice: Voice) -> str:
         """Waits until it is back; returns what is missing then."""
-        end = time.monotonic() + seconds
-        said = ""
-        while missing := await self._missing(session):
-            if missing != said:
-                voice.progress(0, 1, f"{missing} It has {seconds} s to come back.")
-                said = missing
-            if time.monotonic() >= end:
-                return missing
-            await asyncio.sleep(POLL_SECONDS)
-        voice.progress(1, 1, "done")
-        return ""
+        more = f" It has {seconds} s to come back."
+        return await waited(lambda: self._missing(session), seconds, voice, poll=POLL_SECONDS, more=more)
 
     async def _tell(self, session: Session, voice: Voice) -> None:
         host = await self.at.reach(session)
