@@ -12,12 +12,10 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from swarmtui import config
-from swarmtui.cli.main import main as command_line
 from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
 from swarmtui.opening import find
@@ -27,6 +25,7 @@ from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.runbooks.swarm.backups import backup_steps
 from swarmtui.session import Session
 from tests.faults.faulty import Killed
+from tests.faults.strikes import Strike, cut, kill, reboot, resume, swarmtui
 
 RUN = "20261121T090203Z-faults-0003"
 NODE = "mgr2"
@@ -39,18 +38,6 @@ KILLS = (
     "verify/effect",
 )
 CUTS = ("archive/intent", *WORDS, "fetch/intent", "clear/intent", "verify/proof")
-
-Strike = Callable[[Demo], None]
-
-
-def kill(demo: Demo) -> None:
-    raise Killed
-
-
-def cut(demo: Demo) -> None:
-    for server in demo._servers.values():
-        for connection in list[Any](server.connections):
-            connection.abort()
 
 
 @pytest.fixture(autouse=True)
@@ -118,10 +105,6 @@ async def run(demo: Demo, folder: Path, case: str, strike: Strike) -> Outcome | 
         assert struck, f"nothing struck at {case}"
 
 
-async def resume(demo: Demo) -> int:
-    return await asyncio.to_thread(command_line, ["run", "--resume", RUN, "--yes", "--config", str(demo.config)])
-
-
 def check(demo: Demo) -> None:
     """One whole backup, proved; Docker runs; nothing is left."""
     ((name, verdicts),) = backups()
@@ -137,7 +120,7 @@ async def test_killed(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert await run(demo, tmp_path, case, kill) is None
         host = demo.world.hosts[NODE]
         await until(lambda: host.docker and host.socket)
-        assert await resume(demo) == 0
+        assert await resume(demo, RUN) == 0
         assert capsys.readouterr().out.endswith("Done and verified.\n")
         check(demo)
 
@@ -148,21 +131,19 @@ async def test_cut_off(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         outcome = await run(demo, tmp_path, case, cut)
         assert outcome is not None
         if not outcome.ok:
-            assert await resume(demo) == 0
+            assert await resume(demo, RUN) == 0
         check(demo)
 
 
 async def test_the_host_is_booted_while_tar_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with Demo("calm", speed=50, seed=1) as demo:
-        outcome = await run(
-            demo, tmp_path, backup_steps.WORDS["stopped"], lambda demo: demo.world.reboot(demo.world.hosts[NODE])
-        )
+        outcome = await run(demo, tmp_path, backup_steps.WORDS["stopped"], reboot(NODE))
         assert outcome is not None and outcome.error is not None
         assert f"No archive was made on {NODE}: the job ended in the middle of its work" in outcome.error.what
         host = demo.world.hosts[NODE]
         await until(lambda: host.docker and host.socket)
         assert backups() == []
-        assert await resume(demo) == 0
+        assert await resume(demo, RUN) == 0
         check(demo)
 
 
@@ -172,8 +153,7 @@ async def test_another_operator_is_kept_out_and_a_new_run_cleans_up(
     async with Demo("calm", speed=50, seed=1) as demo:
         assert await run(demo, tmp_path, "fetch/intent", kill) is None
         assert any("/jobs/" in line for line in left_on_hosts(demo))
-        words = ["run", "swarm.backup", f"node={NODE}", "--yes", "--target", "simulated", "--config", str(demo.config)]
-        assert await asyncio.to_thread(command_line, words) == 0
+        assert await swarmtui(demo, "run", "swarm.backup", f"node={NODE}", "--yes", "--target", "simulated") == 0
         said = capsys.readouterr().out
         assert "Clean up what an earlier backup left behind" in said
         assert "its archive was never fetched" in said

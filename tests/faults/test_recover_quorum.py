@@ -10,7 +10,6 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,6 +32,8 @@ from swarmtui.runbooks.swarm.recovery import after_force, force_steps, forced_ch
 from swarmtui.session import Session
 from swarmtui.vault import Secret, Vault
 from tests.faults.faulty import Killed
+from tests.faults.strikes import Strike, strikes
+from tests.lab.fixtures import FULL
 from tests.runbooks.locked import durable_vault
 
 RUN = "20261121T090203Z-faults-0007"
@@ -99,27 +100,12 @@ SCENES = {
 }
 
 
-def kill(demo: Demo) -> None:
-    raise Killed
-
-
-def cut(demo: Demo) -> None:
-    for server in demo._servers.values():
-        for connection in list[Any](server.connections):
-            connection.abort()
-
-
-def reboot(demo: Demo) -> None:
-    demo.world.reboot(demo.world.hosts["mgr1"])
-
-
-STRIKES: dict[str, Callable[[Demo], None]] = {"kill": kill, "cut": cut, "reboot": reboot}
+STRIKES = strikes("mgr1")
 ALL = [
     (scene, place, point, strike)
     for scene in SCENES
     for place, point, strike in itertools.product(range(len(SCENES[scene].steps)), POINTS, STRIKES)
 ]
-FULL = os.environ.get("SWARMTUI_FAULTS") == "full"
 CASES = ALL if FULL else [case for number, case in enumerate(ALL) if number % 17 == 0]
 """Each seventeenth: every point and every strike comes, with every kind of step; the full matrix: make faults."""
 
@@ -174,7 +160,7 @@ class Stage:
         cluster = self.demo.world.clusters[-1]
         return {kind: sorted(cluster.table(kind)) for kind in ("service", "network", "secret", "config")}
 
-    async def run(self, case: tuple[int, str], strike: Callable[[Demo], None] | None) -> Outcome | None:
+    async def run(self, case: tuple[int, str], strike: Strike | None) -> Outcome | None:
         """Runs it until it is struck; None where that killed it."""
         struck: list[int] = []
 

@@ -6,17 +6,14 @@ same on real engines: tests/actions/test_recreate.py.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swarmtui import config
-from swarmtui.cli.main import main as command_line
 from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
 from swarmtui.opening import find
@@ -26,24 +23,13 @@ from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.runbooks.swarm.backups import backup_steps
 from swarmtui.session import Session
 from tests.faults.faulty import Killed
+from tests.faults.strikes import Strike, cut, kill, resume, swarmtui
 
 RUN = "20261121T090203Z-faults-0008"
 VALUE = b"s3cret of the shop \xff"
 KINDS = ("network", "secret", "config", "service", "wait")
 KILLS = [f"{kind}/{point}" for kind in KINDS for point in ("intent", "effect", "proof")]
 CUTS = ["network/proof", "service/intent", *(f"{kind}/effect" for kind in KINDS)]
-
-Strike = Callable[[Demo], None]
-
-
-def kill(demo: Demo) -> None:
-    raise Killed
-
-
-def cut(demo: Demo) -> None:
-    for server in demo._servers.values():
-        for connection in list[Any](server.connections):
-            connection.abort()
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +85,7 @@ def furnish(demo: Demo) -> None:
 
 
 async def back_up(demo: Demo) -> None:
-    words = ["run", "swarm.backup", "--yes", "--target", "simulated", "--config", str(demo.config)]
-    assert await asyncio.to_thread(command_line, words) == 0
+    assert await swarmtui(demo, "run", "swarm.backup", "--yes", "--target", "simulated") == 0
 
 
 def lose(demo: Demo) -> None:
@@ -140,10 +125,6 @@ async def run(demo: Demo, folder: Path, case: str, strike: Strike) -> Outcome | 
         assert struck, f"nothing struck at {case}"
 
 
-async def resume(demo: Demo) -> int:
-    return await asyncio.to_thread(command_line, ["run", "--resume", RUN, "--yes", "--config", str(demo.config)])
-
-
 def check(demo: Demo, before: dict[str, dict[str, Any]]) -> None:
     assert contents(demo) == before
     cluster = demo.world.clusters[0]
@@ -167,7 +148,7 @@ async def test_whatever_strikes(
             assert contents(demo) != before
             outcome = await run(demo, tmp_path, case, strike)
             if outcome is None or not outcome.ok:
-                assert await resume(demo) == 0, capsys.readouterr()
+                assert await resume(demo, RUN) == 0, capsys.readouterr()
             check(demo, before)
             (config.state_dir() / "journal" / f"{RUN}.jsonl").unlink()
         told = capsys.readouterr()

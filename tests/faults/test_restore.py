@@ -7,18 +7,14 @@ once, and those that matter most by everything. The same on real engines: tests/
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from swarmtui import config
-from swarmtui.cli.main import main as command_line
 from swarmtui.demo.hosts import files
 from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
@@ -29,6 +25,8 @@ from swarmtui.runbooks.runner import Event, Outcome, Runner
 from swarmtui.runbooks.swarm.backups import backup_steps
 from swarmtui.session import Session
 from tests.faults.faulty import Killed
+from tests.faults.strikes import Strike, resume, strikes, swarmtui
+from tests.lab.fixtures import FULL
 
 RUN = "20261121T090203Z-faults-0008"
 HOST, OTHER, GONE = "mgr2", "mgr1", "mgr3"
@@ -56,26 +54,8 @@ STRUCK = tuple(step for step in STEPS if step != "worker")
 POINTS = ("intent", "effect", "proof")
 UNPACKED = "The backup is unpacked on mgr2."
 WORDS = {UNPACKED: "unpack/middle"}
-FULL = os.environ.get("SWARMTUI_FAULTS") == "full"
 
-Strike = Callable[[Demo], None]
-
-
-def kill(demo: Demo) -> None:
-    raise Killed
-
-
-def cut(demo: Demo) -> None:
-    for server in demo._servers.values():
-        for connection in list[Any](server.connections):
-            connection.abort()
-
-
-def reboot(demo: Demo) -> None:
-    demo.world.reboot(demo.world.hosts[HOST])
-
-
-STRIKES: dict[str, Strike] = {"kill": kill, "cut": cut, "reboot": reboot}
+STRIKES = strikes(HOST)
 LAST = ("reboot", f"{STEPS[-1]}/{POINTS[-1]}")
 """After it there is no run any more that could be gone on with."""
 EVERY = [
@@ -100,10 +80,6 @@ CASES = [*(EVERY if FULL else dict.fromkeys(CHOSEN)), *((strike, UNPACKED) for s
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(backup_steps, "POLL_SECONDS", 0.02)
     yield
-
-
-async def swarmtui(demo: Demo, *words: str) -> int:
-    return await asyncio.to_thread(command_line, [*words, "--config", str(demo.config)])
 
 
 async def disaster(demo: Demo) -> None:
@@ -203,7 +179,7 @@ async def test_it_is_right_in_the_end(
         for _ in range(3):
             if outcome is not None and outcome.ok:
                 break
-            code = await swarmtui(demo, "run", "--resume", RUN, "--yes")
+            code = await resume(demo, RUN)
             if code == 0:
                 break
         else:

@@ -31,6 +31,8 @@ RECOVERY = {"end_split", "recover", "recover_quorum", "recreate", "restore", "re
 """Files of tests/actions that find out what happened to a Swarm, and bring it back."""
 LABS = ("lab-recovery", "lab", "lab-backups", "lab-actions", "lab-services", "lab-swarm")
 """The groups of tests that share a lab, the longest first."""
+FULL = os.environ.get("SWARMTUI_FAULTS") == "full"
+"""The full matrix (make faults): every fault at every step, and not a choice."""
 _left_out = pytest.StashKey[tuple[int, str]]()
 
 
@@ -53,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def in_this_run(item: pytest.Item) -> bool:
     """Whether a test belongs to this run: some are of the full matrix only (SWARMTUI_FAULTS=full, `make faults`)."""
     marked = item.get_closest_marker("full")
-    if marked is None or os.environ.get("SWARMTUI_FAULTS") == "full":
+    if marked is None or FULL:
         return True
     parameters = getattr(item, "callspec", None)
     return bool(marked.args) and (parameters is None or not set(marked.args) & set(parameters.id.split("-")))
