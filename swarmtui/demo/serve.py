@@ -123,15 +123,19 @@ class Demo:
             f'ssh_config = "{self.ssh_config}"\n'
             'zone_label = "zone"\n'
         )
-        if self.world.archives:
+        if self.world.archives or self.world.ucp_archives:
             # What is kept of a simulated Swarm goes with it.
             with self.config.open("a") as file:
                 file.write(f'\n[backups]\nfolder = "{self.folder / "backups"}"\n')
-        for name, data in self.world.archives.items():
+        for name, data in (*self.world.archives.items(), *self.world.ucp_archives.items()):
             (self.folder / name).touch(0o600)
             (self.folder / name).write_bytes(data)
         if self.scenario.platform:
             await self._follow_platform()
+            assert self._platform is not None
+            await self._platform.balancer.start()
+            with self.config.open("a") as file:
+                file.write(self._platform.config())
         self.world.on_host_change = self._changed
         self.world.on_platform_change = self._platform_changed
         self.world.kernel.attach(asyncio.get_running_loop())
@@ -142,6 +146,8 @@ class Demo:
         self.world.on_platform_change = lambda: None
         for change in list(self._changes):
             change.cancel()
+        for run in list(self.world.runs):
+            run.cancel()
         servers = list(self._servers.values())
         for begin in range(0, len(servers), _CLOSE_AT_ONCE):
             batch = servers[begin : begin + _CLOSE_AT_ONCE]
@@ -208,7 +214,8 @@ class Demo:
         """How to reach UCP and DTR, if the scenario has them."""
         if self._platform is None:
             return {}
-        return {**self._platform.describe(), "admin": self.world.secrets}
+        kept = [str(self.folder / name) for name in self.world.ucp_archives]
+        return {**self._platform.describe(), "admin": self.world.secrets, **({"backups": kept} if kept else {})}
 
     @property
     def backups(self) -> list[Path]:

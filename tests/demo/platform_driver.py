@@ -8,12 +8,16 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import asyncssh
 
+from swarmtui.demo.platform.ucp import Ucp
+from swarmtui.demo.platform.ucp_call import STEP
 from swarmtui.demo.serve import Demo
+from swarmtui.demo.world.world import World
 
 UCP = "docker run --log-driver none --rm -i --name ucp -v /var/run/docker.sock:/var/run/docker.sock docker/ucp:2.2.5"
 
@@ -33,6 +37,7 @@ class Platform:
 
     def __init__(self, demo: Demo) -> None:
         self.demo = demo
+        self.patience = 10.0
 
     @property
     def password(self) -> str:
@@ -43,7 +48,14 @@ class Platform:
         return "--ucp-url https://mgr1:443 --ucp-username admin --ucp-insecure-tls"
 
     async def ask(
-        self, product: str, host: str, path: str, *, method: str = "GET", body: Any = None, **headers: str
+        self,
+        product: str,
+        host: str,
+        path: str,
+        *,
+        method: str = "GET",
+        body: Any = None,
+        **headers: str,
     ) -> Reply:
         """Ask over HTTPS, with the product's own CA."""
         owner = self.demo.world.ucp if product == "ucp" else self.demo.world.dtr
@@ -53,7 +65,7 @@ class Platform:
 
         def send() -> Reply:
             try:
-                with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+                with urllib.request.urlopen(request, timeout=self.patience, context=context) as answer:
                     return Reply(answer.status, answer.read())
             except urllib.error.HTTPError as error:
                 with error:
@@ -88,3 +100,42 @@ class Platform:
             except (urllib.error.URLError, ConnectionError):
                 await asyncio.sleep(0.02)
         raise AssertionError("nothing listens")
+
+
+async def until(true: Callable[[], object], what: str = "") -> None:
+    """Wait for something that the simulator does by itself."""
+    for _ in range(3000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(what or "it did not happen")
+
+
+def ucp_of(platform: Platform) -> Ucp:
+    found = platform.demo.world.ucp
+    assert found is not None
+    return found
+
+
+def world_of(platform: Platform) -> World:
+    return platform.demo.world
+
+
+def running(platform: Platform, host: str) -> set[str]:
+    return {one.name for one in world_of(platform).hosts[host].containers.values() if one.state == "running"}
+
+
+def health(platform: Platform, host: str, name: str) -> str:
+    return next(one.health for one in world_of(platform).hosts[host].containers.values() if one.name == name)
+
+
+def hold(platform: Platform) -> asyncio.Event:
+    """Commands of the image go on only when this is set."""
+    kernel, go = world_of(platform).kernel, asyncio.Event()
+    sleep = kernel.sleep
+
+    async def held(delay: float) -> None:
+        await (go.wait() if delay == STEP else sleep(delay))
+
+    kernel.sleep = held  # type: ignore[method-assign]
+    return go

@@ -120,8 +120,9 @@ async def test_refusals_of_dtr(platform: Platform, options: str, words: str) -> 
 
 
 async def test_installing_both_from_nothing(runs: Path) -> None:
-    async with Demo("calm", speed=40) as demo:
+    async with Demo("no-ucp", speed=40) as demo:
         platform = Platform(demo)
+        demo.world.registry.add("docker/dtr:2.4.1")
         admin = "--admin-username admin --admin-password long-enough"
         install = f"{UCP} install --host-address 10.0.1.11 {admin} --san ucp.example"
         code, _, log = await platform.run("mgr1", install)
@@ -135,7 +136,7 @@ async def test_installing_both_from_nothing(runs: Path) -> None:
         dtr = "UCP_PASSWORD=long-enough docker run --rm -i --env UCP_PASSWORD docker/dtr:2.4.1"
         where = "--ucp-url https://ucp.example --ucp-username admin --ucp-insecure-tls"
         code, _, log = await platform.run("mgr1", f"{dtr} install {where} --ucp-node mgr2")
-        assert (code, "Port 80 is already in use on mgr2" in log) == (1, True)
+        assert (code, "Port 443 is already in use on mgr2" in log) == (1, True)
         code, _, log = await platform.run("mgr1", f"{dtr} install {where} --ucp-node wrk4 --replica-id 000000000001")
         assert code == 0, log
         assert (await platform.until_listening("dtr", "wrk4")).status == 200

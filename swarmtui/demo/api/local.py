@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from swarmtui.demo.api import filters
@@ -31,7 +32,8 @@ def _ago(seconds: float) -> str:
 
 def _status(container: Container, now: float) -> str:
     if container.state == "running":
-        health = f" ({container.health})" if container.health else ""
+        shown = "health: starting" if container.health == "starting" else container.health
+        health = f" ({shown})" if shown else ""
         return f"Up {_ago(now - container.started)}{health}"
     if container.state == "created":
         return "Created"
@@ -147,13 +149,33 @@ def _matches(item: Json, wanted: filters.Filters) -> bool:
     mounted = {text for mount in item["Mounts"] for text in (mount["Name"], mount["Destination"])}
     return (
         (not wanted.get("status") or item["State"] in wanted["status"])
-        and (not wanted.get("name") or any(text in name for text in wanted["name"]))
+        and (not wanted.get("name") or any(_named(name, text) for text in wanted["name"]))
+        and (not wanted.get("health") or (_health(item) in wanted["health"]))
+        and (not wanted.get("exited") or (_exit(item) in wanted["exited"]))
         and filters.prefixed(item["Id"], wanted.get("id", []))
         and filters.labels_match(item["Labels"], wanted.get("label", []))
         and (not wanted.get("ancestor") or item["Image"] in wanted["ancestor"])
         and (not wanted.get("volume") or not mounted.isdisjoint(wanted["volume"]))
         and (not is_task or task == (is_task[0] in ("true", "1")))
     )
+
+
+def _named(name: str, pattern: str) -> bool:
+    """Does a name fit a filter, which is a regular expression for it with its slash and without?"""
+    try:
+        return bool(re.search(pattern, name) or re.search(pattern, name.removeprefix("/")))
+    except re.error:
+        return pattern in name
+
+
+def _health(item: Json) -> str:
+    found = re.search(r"\((?:health: )?(healthy|unhealthy|starting)\)", item["Status"])
+    return found[1] if found else "none"
+
+
+def _exit(item: Json) -> str:
+    found = re.match(r"Exited \((\d+)\)", item["Status"])
+    return found[1] if found else ""
 
 
 def find_container(host: Host, text: str) -> Container:
@@ -203,13 +225,17 @@ async def inspect_container(call: Call) -> Response:
                 "Error": "",
                 "StartedAt": _time(container.started),
                 "FinishedAt": _time(container.finished),
+                **({"Health": {"Status": container.health, "FailingStreak": 0}} if container.health else {}),
             },
             "Image": summary["ImageID"],
             "Name": f"/{container.name}",
             "RestartCount": 0,
             "Driver": "overlay2",
             "Platform": "linux",
-            "HostConfig": {"NetworkMode": "default", "RestartPolicy": {"Name": "", "MaximumRetryCount": 0}},
+            "HostConfig": {
+                "NetworkMode": "default",
+                "RestartPolicy": {"Name": "always" if container.restart else "", "MaximumRetryCount": 0},
+            },
             "Mounts": summary["Mounts"],
             "Config": {
                 "Hostname": container.id[:12],

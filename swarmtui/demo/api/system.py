@@ -12,7 +12,7 @@ from swarmtui.demo.api.http import Response, json_response
 from swarmtui.demo.api.local import containers, images
 from swarmtui.demo.api.router import API_VERSION, MIN_API_VERSION, Call, route
 from swarmtui.demo.api.volumes import volumes
-from swarmtui.demo.world import errors
+from swarmtui.demo.world import errors, faults
 from swarmtui.demo.world.errors import ApiError
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.ids import stamp
@@ -220,7 +220,11 @@ async def info(call: Call) -> Response:
             "ContainerdCommit": {"ID": "2806fc1", "Expected": "2806fc1"},
             "RuncCommit": {"ID": "1.1.5", "Expected": "1.1.5"},
             "InitCommit": {"ID": "", "Expected": ""},
-            "SecurityOptions": ["name=seccomp,profile=default", "name=cgroupns"],
+            "SecurityOptions": [
+                "name=seccomp,profile=default",
+                *(["name=selinux"] if faults.SELINUX in host.faults else []),
+                "name=cgroupns",
+            ],
             "Warnings": None,
         }
     )

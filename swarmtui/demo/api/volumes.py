@@ -7,6 +7,7 @@ import re
 from swarmtui.demo.api import filters
 from swarmtui.demo.api.http import Response, json_response
 from swarmtui.demo.api.router import Call, route
+from swarmtui.demo.hosts import files
 from swarmtui.demo.world.errors import ApiError
 from swarmtui.demo.world.host import Container, Host
 from swarmtui.demo.world.ids import stamp
@@ -106,6 +107,7 @@ async def remove_volume(call: Call) -> Response:
     if users:
         raise ApiError(409, f"remove {volume['Name']}: volume is in use - [{', '.join(users)}]")
     del call.host.volumes[volume["Name"]]
+    files.remove(call.host, f"{files.VOLUMES}/{volume['Name']}")
     call.world.tell_local(call.host, "volume", "destroy", volume["Name"], {"driver": "local"})
     return Response(204)
 

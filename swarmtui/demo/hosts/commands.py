@@ -29,6 +29,9 @@ class Context:
         external: runs commands of scripts on this host.
         run: runs another command in the same place; what `timeout` does.
         name: what the command was called by.
+        emit: writes at once where its output goes, given the descriptor and the text; None where all of it is shown at
+            the end.
+        struck: was it ended by a signal that its own children get as well?
     """
 
     world: World
@@ -42,6 +45,8 @@ class Context:
     external: External
     run: Callable[[list[str]], Awaitable[Output]]
     name: str = ""
+    emit: Callable[[int, str], None] | None = None
+    struck: Callable[[], bool] = lambda: False
 
 
 _READS = re.compile(r"\bcat\s*(?:[>;&|)'\"]|$)|/dev/stdin\b|\bdd of=|\bread -r \w+\s*(?:[;&'\"]|$)")
@@ -50,7 +55,23 @@ _READS = re.compile(r"\bcat\s*(?:[>;&|)'\"]|$)|/dev/stdin\b|\bdd of=|\bread -r \
 Command = Callable[[Context], Awaitable[Output]]
 
 COMMANDS: dict[str, Command] = {}
-WORDS = {"if", "while", "until", "for", "case", "{", "!", "set", "exit", "umask", "cd", "trap", "read", "shift"}
+WORDS = {
+    "if",
+    "while",
+    "until",
+    "for",
+    "case",
+    "{",
+    "!",
+    "set",
+    "exit",
+    "umask",
+    "cd",
+    "trap",
+    "read",
+    "shift",
+    "export",
+}
 """Words that only a whole shell knows at the beginning of a command."""
 
 
@@ -140,6 +161,8 @@ class HostShell:
             external=self._command,
             run=again,
             name=name,
+            emit=None if within is None else within.emit,
+            struck=lambda: within is not None and bool(within.family.struck),
         )
         return await found(context)
 

@@ -11,6 +11,7 @@ from swarmtui.demo.world import disk
 from swarmtui.demo.world.host import File, Host, LocalSwarm
 
 SWARM = disk.SWARM
+VOLUMES = "/var/lib/docker/volumes"
 SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 FOLDERS = {
     **dict.fromkeys(("/", "/etc", "/var", "/var/lib", "/var/run", "/run", "/srv", "/home"), 0o755),
@@ -19,7 +20,7 @@ FOLDERS = {
     "/var/lib/docker": 0o711,
 }
 BLOCK = 4096
-_KERNEL = ("/proc/uptime", "/proc/sys/kernel/random/boot_id")
+_KERNEL = ("/proc/uptime", "/proc/net/tcp", "/proc/net/tcp6", "/proc/sys/kernel/random/boot_id")
 _SYSTEM = ("/etc/hostname", "/etc/os-release", "/etc/machine-id", "/proc/net/unix", *_KERNEL)
 _OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
 
@@ -57,6 +58,10 @@ def listing(host: Host) -> set[str]:
 def folders(host: Host) -> dict[str, int]:
     """All folders that are there by themselves, with their modes."""
     found = {**FOLDERS, **host.folders}
+    if host.volumes:
+        found[VOLUMES] = 0o701
+        found |= {f"{VOLUMES}/{name}": 0o701 for name in host.volumes}
+        found |= {f"{VOLUMES}/{name}/_data": 0o755 for name in host.volumes}
     for place, swarm in _places(host).items():
         found |= {f"{place}/{name}".rstrip("/"): mode for name, mode in disk.folders(swarm).items()}
     return found
@@ -126,6 +131,8 @@ def _system(host: Host, path: str, now: float) -> str | None:
         sockets = ["/run/systemd/private", *(["/run/docker.sock"] if host.docker or host.socket else [])]
         lines = (f"0000000000000000: 00000002 00000000 00010000 0001 01 {n} {s}" for n, s in enumerate(sockets, 17001))
         return "Num       RefCount Protocol Flags    Type St Inode Path\n" + "".join(f"{line}\n" for line in lines)
+    if path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        return _listening(host, wide=path.endswith("6"))
     if path == "/proc/uptime" and now:
         return f"{now - host.boot:.2f} {now - host.boot:.2f}\n"
     if path == "/proc/sys/kernel/random/boot_id":
@@ -137,6 +144,29 @@ def _system(host: Host, path: str, now: float) -> str | None:
     if path == "/etc/machine-id":
         return host.engine_id.replace(":", "").lower()[:32] + "\n"
     return None
+
+
+def _listening(host: Host, *, wide: bool) -> str:
+    """The table of the kernel: sshd listens on both, Docker and what it publishes on IPv6, which takes IPv4 as well."""
+    ports = {22}
+    if wide and host.running:
+        swarm = host.swarm
+        if swarm is not None and not swarm.locked:
+            ports |= {7946, *([2377] if swarm.role == "manager" else [])}
+            ports |= {
+                int(p["PublishedPort"])
+                for one in swarm.cluster.services.values()
+                for p in one.ports
+                if p.get("PublishMode") != "host"
+            }
+        running = (one for one in host.containers.values() if one.state == "running")
+        ports |= {int(port["PublishedPort"]) for one in running for port in one.ports}
+    zeros = "0" * (32 if wide else 8)
+    head = "  sl  local_address                         remote_address                        st tx_queue rx_queue\n"
+    return head + "".join(
+        f"{number:4d}: {zeros}:{port:04X} {zeros}:0000 0A 00000000:00000000 00:00000000 00000000     0\n"
+        for number, port in enumerate(sorted(ports))
+    )
 
 
 def busy(host: Host, path: str) -> bool:

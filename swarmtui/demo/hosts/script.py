@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from swarmtui.demo.hosts import files
 from swarmtui.demo.hosts.script_parser import parse
 from swarmtui.demo.hosts.script_signals import SIGNALS
-from swarmtui.demo.hosts.script_streams import Sink, Streams
+from swarmtui.demo.hosts.script_streams import Sink, Source, Streams
 from swarmtui.demo.hosts.script_tree import (
     Block,
     Case,
@@ -53,6 +53,7 @@ class Shell(Expanding):
         self.pending = ""
         self.functions: dict[str, Group] = {}
         self.ends_on_failure = False
+        self.emit: Callable[[int, str], None] = lambda descriptor, text: None
         self._asking = 0
         self._depth = 0
 
@@ -67,7 +68,7 @@ class Shell(Expanding):
 
     async def run(self, text: str, name: str, stdin: bytes = b"") -> Output:
         """Run a script."""
-        streams = Streams(stdin, Sink(), Sink())
+        streams = Streams(Source(stdin), Sink(), Sink())
         if len(self.family.shells) >= _DEEPEST:
             return Output(err=f"{name}: too many shells inside each other\n", code=2)
         self.family.shells.append(self)
@@ -186,7 +187,7 @@ class Shell(Expanding):
             inner = Streams(given, streams.out if last else Sink(), streams.err)
             with self._inside(), self._asked(not last):
                 await self._command(part, inner)
-            given = bytes(inner.out.data)
+            given = Source(bytes(inner.out.data))
 
     async def _if(self, command: If, streams: Streams) -> None:
         for condition, body in command.branches:
@@ -245,7 +246,10 @@ class Shell(Expanding):
 
     async def _other(self, words: list[str], given: dict[str, str], streams: Streams) -> None:
         family = self.family
-        task = asyncio.ensure_future(self.external(words, given, streams.stdin, self))
+        sinks = {1: streams.out, 2: streams.err}
+        self.emit = lambda descriptor, text: self._files.write(sinks[descriptor], text)
+        env = {**self.environment(), **given}
+        task = asyncio.ensure_future(self.external(words, env, streams.stdin.data, self))
         outer, family.running = family.running, task
         try:
             result = await task
@@ -287,6 +291,14 @@ class Shell(Expanding):
             self._trap(arguments)
         elif name == "read":
             self_status = self._read(arguments, streams)
+        elif name == "export":
+            for word in arguments:
+                key, equals, value = word.partition("=")
+                if not key.isidentifier():
+                    raise ScriptError(f"export: {word}: bad variable name")
+                self.exported.add(key)
+                if equals:
+                    self.variables[key] = value
         elif name == "shift":
             self.parameters = self.parameters[1:]
         else:
@@ -309,7 +321,7 @@ class Shell(Expanding):
 
     def _read(self, arguments: list[str], streams: Streams) -> int:
         names = [word for word in arguments if word != "-r"]
-        line, ended, _ = streams.stdin.decode("utf-8", "surrogateescape").partition("\n")
+        line, ended = streams.stdin.line()
         values = line.split(None, max(0, len(names) - 1))
         for at, name in enumerate(names):
             self.variables[name] = values[at].strip() if at < len(values) else ""

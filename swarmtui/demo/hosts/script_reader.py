@@ -77,14 +77,18 @@ class Reader:
                 break
             else:
                 lone = char == "[" and self.at == begin and self.text[self.at + 1 : self.at + 2] in (" ", "\t")
-                special = char in "`*?" or (char in "~#[" and self.at == begin)
-                if special and not (lone or (pattern and char in "*?")):
+                special = char == "`" or (char in "*?" and not (pattern or self._in_path(begin)))
+                if special or (char in "~#[" and self.at == begin and not lone):
                     raise self.refuse(char)
                 parts.append(Text(char, False))
                 self.at += 1
         if self.at == begin:
             raise self.refuse(self.peek())
         return tuple(parts)
+
+    def _in_path(self, begin: int) -> bool:
+        """Is this word an absolute path? Only there names are filled in."""
+        return self.text[begin : begin + 1] == "/"
 
     def _double(self, parts: list[Part]) -> None:
         self.at += 1

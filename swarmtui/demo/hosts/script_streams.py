@@ -29,10 +29,22 @@ class Sink:
 
 
 @dataclass(slots=True)
+class Source:
+    """What comes in; what was read of it is gone for whoever reads next."""
+
+    data: bytes = b""
+
+    def line(self) -> tuple[str, bool]:
+        """The next line, and whether it was a whole one."""
+        line, ended, self.data = self.data.partition(b"\n")
+        return line.decode("utf-8", "surrogateescape"), bool(ended)
+
+
+@dataclass(slots=True)
 class Streams:
     """Standard input, output and error of a command."""
 
-    stdin: bytes
+    stdin: Source
     out: Sink
     err: Sink
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from swarmtui.demo.hosts import files
 from swarmtui.demo.hosts.script_signals import Family
-from swarmtui.demo.hosts.script_streams import Files, Sink, Streams
+from swarmtui.demo.hosts.script_streams import Files, Sink, Source, Streams
 from swarmtui.demo.hosts.script_tree import Arithmetic, Block, Part, Redirect, Substitution, Text, Word
 from swarmtui.demo.world.host import Host
 
@@ -46,7 +46,8 @@ class Expanding:
         self.cwd: str = "/root" if parent is None else parent.cwd
         self.umask: int = 0o022 if parent is None else parent.umask
         self._files = Files(host, now)
-        self.variables: dict[str, str] = {}
+        self.exported: set[str] = set() if parent is None else set(parent.exported)
+        self.variables: dict[str, str] = {} if parent is None else parent.environment()
         self.parameters: list[str] = []
         self.status = 0
         self.strict = False
@@ -54,6 +55,10 @@ class Expanding:
 
     async def _block(self, block: Block, streams: Streams) -> None:
         raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """What commands get to know of its variables."""
+        return {name: self.variables[name] for name in self.exported if name in self.variables}
 
     def path(self, word: str) -> str:
         """A path as an absolute one."""
@@ -70,13 +75,16 @@ class Expanding:
                 sink = result.out if target == "1" else result.err
             elif target == "/dev/null":
                 sink = Sink()
+                if redirect.sign == "<":
+                    result.stdin = Source()
+                    continue
             elif redirect.sign == "<":
                 found = files.content(self.host, self.path(target), self.now())
                 if found is None:
                     self._files.write(streams.err, f"sh: 1: cannot open {target}: No such file\n")
                     self.status = 2
                     return None
-                result.stdin = found.whole()
+                result.stdin = Source(found.whole())
                 continue
             else:
                 sink = Sink(self.path(target), 0o666 & ~self.umask)
@@ -85,9 +93,7 @@ class Expanding:
                     self._files.write(streams.err, f"sh: 1: cannot create {target}: {said}\n")
                     self.status = 2
                     return None
-            if redirect.sign == "<":
-                result.stdin = b""
-            elif redirect.descriptor == 1:
+            if redirect.descriptor == 1:
                 result.out = sink
             else:
                 result.err = sink
@@ -99,6 +105,9 @@ class Expanding:
         """Words with everything put in, split where nothing was quoted."""
         result: list[str] = []
         for word in words:
+            if any(isinstance(part, Text) and not part.quoted and part.text in "*?" for part in word):
+                result += await self._matching(word, streams)
+                continue
             fields: list[str] = []
             open_field = False
             for part in word:
@@ -117,6 +126,15 @@ class Expanding:
                 open_field = not value[-1].isspace()
             result += fields
         return result
+
+    async def _matching(self, word: Word, streams: Streams) -> list[str]:
+        """The paths that a word with stars stands for; itself where there are none."""
+        wanted = re.compile((await self._pattern(word, streams)).replace(".*", "[^/]*"))
+        known = {*files.listing(self.host), *files.folders(self.host)}
+        found = sorted(
+            path for path in known if wanted.fullmatch(path) and not posixpath.basename(path).startswith(".")
+        )
+        return found or [await self._joined(word, streams)]
 
     async def _joined(self, word: Word, streams: Streams) -> str:
         """A word with everything put in, as one."""
@@ -140,7 +158,7 @@ class Expanding:
         if isinstance(part, Arithmetic):
             return str(self._number(part.text))
         if isinstance(part, Substitution):
-            inner = Streams(b"", Sink(), streams.err)
+            inner = Streams(Source(), Sink(), streams.err)
             with self._inside():
                 await self._block(part.body, inner)
             return inner.out.text().rstrip("\n")

@@ -125,8 +125,18 @@ async def chmod(context: Context) -> Output:
     return result
 
 
-@command("chown", "sync")
-async def accepted(context: Context) -> Output:
+@command("sync")
+async def sync(context: Context) -> Output:
+    return Output()
+
+
+@command("chown")
+async def chown(context: Context) -> Output:
+    """Remembered, and looked at by nothing but what writes as another user."""
+    words = [word for word in context.args if not word.startswith("-")]
+    for path in words[1:]:
+        full = posixpath.normpath(posixpath.join(context.cwd, path))
+        context.host.owners[full] = words[0]
     return Output()
 
 
@@ -286,6 +296,7 @@ async def du(context: Context) -> Output:
     """What files take, holes included: the log of a Swarm is preallocated."""
     letters, paths = _split(context)
     result = Output()
+    total = 0
     for path in paths:
         if not files.kind(context.host, path):
             result.err += f"du: cannot access '{path}': No such file or directory\n"
@@ -298,6 +309,9 @@ async def du(context: Context) -> Output:
         elif "h" in letters:
             shown = f"{-(-size // (1 << 20))}M" if size > 1 << 20 else f"{-(-size // 1024)}K"
         result.out += f"{shown}\t{path}\n"
+        total += size
+    if "c" in letters:
+        result.out += f"{total if 'b' in letters else -(-total // 1024)}\ttotal\n"
     return result
 
 

@@ -15,7 +15,7 @@ SESSIONS = 5
 
 @dataclass(slots=True)
 class Account:
-    """One user or organisation. `keys` are its client bundles, by id."""
+    """One user or organisation. `keys` are its client bundles, by id, and `labels` what they are called."""
 
     name: str
     id: str
@@ -25,6 +25,7 @@ class Account:
     org: bool = False
     active: bool = True
     keys: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def doc(self) -> dict[str, Any]:
         """As the API shows it."""

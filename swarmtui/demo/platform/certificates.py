@@ -17,13 +17,24 @@ class Root:
 
     def __init__(self, name: str, now: float) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self.key_pem = _private(self._key)
         self._begin = datetime.fromtimestamp(now - 3600, UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(subject, subject, self._key.public_key(), 3650)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self._certificate = builder.sign(self._key, hashes.SHA256())
         self.pem = _pem(self._certificate)
-        self.key_pem = _private(self._key)
+
+    @classmethod
+    def load(cls, pem: str, key_pem: str, now: float) -> Root:
+        """The CA of a backup."""
+        root = cls.__new__(cls)
+        key = serialization.load_pem_private_key(key_pem.encode(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        root._key, root._certificate = key, x509.load_pem_x509_certificate(pem.encode())
+        root._begin = datetime.fromtimestamp(now - 3600, UTC)
+        root.pem, root.key_pem = pem, key_pem
+        return root
 
     def _builder(
         self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int

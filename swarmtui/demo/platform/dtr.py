@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from swarmtui.demo.world.world import World
 
 VERSION = "2.4.1"
+DTR_IMAGE = f"docker/dtr:{VERSION}"
 COMPONENTS = (
     "api", "garant", "jobrunner", "nginx", "notary-server", "notary-signer", "registry", "rethinkdb", "scanningstore",
 )  # fmt: skip

@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.platform.commands import Call, Failed, options
 from swarmtui.demo.platform.dtr import COMPONENTS, VERSION, Dtr, DtrError
 from swarmtui.demo.platform.ucp import Ucp
@@ -43,19 +42,20 @@ _ID = re.compile(r"^[0-9a-f]{12}$")
 STEP = 2.0
 
 
-async def run(call: Call) -> Output:
-    """Run one command."""
+async def run(call: Call) -> int:
+    """Run one command; returns its exit status."""
     name, args = (call.args[0], call.args[1:]) if call.args else ("help", [])
     command = _COMMANDS.get(name)
     if command is None:
-        call.log.lines.append(f"No help topic for '{name}'")
-        return call.log.output(b"", 3)
+        call.log.write(f"No help topic for '{name}'\n")
+        return 3
     call.args = args
     try:
-        return call.log.output(await command(call), 0)
+        call.write(await command(call))
     except (Failed, DtrError) as error:
         call.log.fatal(str(error))
-        return call.log.output(b"", 1)
+        return 1
+    return 0
 
 
 def _ucp(call: Call, given: dict[str, str]) -> Ucp:

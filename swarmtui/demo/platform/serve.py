@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from swarmtui.demo.platform.balancer import Balancer
 from swarmtui.demo.platform.dtr_api import DtrApi
 from swarmtui.demo.platform.https import LOOPBACK, TlsServer
-from swarmtui.demo.platform.ucp import ON_MANAGERS
 from swarmtui.demo.platform.ucp_api import UcpApi
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
@@ -21,6 +22,8 @@ class PlatformServer:
         self.folder = folder
         self.ucp: dict[str, TlsServer] = {}
         self.dtr: dict[str, TlsServer] = {}
+        self.balancer = Balancer(self._healthy)
+        self._shown: dict[str, tuple[str, str]] = {}
         for host in world.hosts.values():
             self.ucp[host.name] = TlsServer(partial(UcpApi, world, host))
             self.dtr[host.name] = TlsServer(partial(DtrApi, world, host))
@@ -33,13 +36,14 @@ class PlatformServer:
 
     async def _ucp(self, host: Host) -> None:
         ucp = self.world.ucp
-        names = {c.name for c in host.containers.values() if c.state == "running"}
-        up = ucp is not None and host.running and ON_MANAGERS[0] in names and host.name not in ucp.paused
-        if ucp is None or not up:
+        if ucp is None or not ucp.up(host):
             await self.ucp[host.name].stop()
             return
-        names_and_addresses = [LOOPBACK, "localhost", host.name, host.ip, *ucp.sans]
-        await self.ucp[host.name].start(*ucp.root.server(host.name, names_and_addresses), ucp.root.pem, self.folder)
+        certificate = ucp.certificate(host)
+        if self._shown.get(host.name, certificate) != certificate:
+            await self.ucp[host.name].stop()
+        self._shown[host.name] = certificate
+        await self.ucp[host.name].start(*certificate, ucp.root.pem, self.folder)
 
     async def _dtr(self, host: Host) -> None:
         dtr = self.world.dtr
@@ -51,14 +55,34 @@ class PlatformServer:
         names = [LOOPBACK, "localhost", host.name, host.ip, *([outside] if outside else [])]
         await self.dtr[host.name].start(*dtr.root.server(host.name, names), dtr.root.pem, self.folder)
 
+    def _healthy(self) -> list[int]:
+        """The ports of healthy managers, as a load balancer that asks for `_ping` knows them."""
+        ucp = self.world.ucp
+        if ucp is None:
+            return []
+        return [
+            self.ucp[host.name].port for host in ucp.managers() if self.ucp[host.name].listening and not ucp.ill(host)
+        ]
+
+    def config(self) -> str:
+        """Where UCP is reached, for a configuration of the product."""
+        managers = ", ".join(f'{name} = "{url}"' for name, url in self.describe()["ucp"].items())
+        return (
+            "\n[clusters.simulated.ucp]\n"
+            f'url = "https://{LOOPBACK}:{self.balancer.port}"\n'
+            f"managers = {{ {managers} }}\n"
+        )
+
     async def close(self) -> None:
         """Close everything."""
+        await self.balancer.stop()
         for server in (*self.ucp.values(), *self.dtr.values()):
             await server.stop(keep_port=False)
 
-    def describe(self) -> dict[str, dict[str, str]]:
-        """Host → the URL of its UCP and of its DTR, whether they run or not."""
+    def describe(self) -> dict[str, Any]:
+        """Host → the URL of its UCP and of its DTR, whether they run or not, and the load balancer before UCP."""
         return {
+            "balancer": f"https://{LOOPBACK}:{self.balancer.port}",
             "ucp": {name: f"https://{LOOPBACK}:{server.port}" for name, server in self.ucp.items()},
             "dtr": {name: f"https://{LOOPBACK}:{server.port}" for name, server in self.dtr.items()},
         }

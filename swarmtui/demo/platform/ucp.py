@@ -1,140 +1,218 @@
-"""UCP 2.2.5: what it is, what it runs on each node, and what its commands do to it."""
+"""UCP on one Swarm: its accounts and certificates, its members, and why it is not healthy where it is not."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from swarmtui.demo.platform import archive, openpgp
+from swarmtui.demo.platform import ucp_archive, ucp_nodes
 from swarmtui.demo.platform.accounts import Accounts
 from swarmtui.demo.platform.certificates import Root
+from swarmtui.demo.platform.releases import UCP_22, Release
+from swarmtui.demo.platform.ucp_archive import UcpError
 from swarmtui.demo.world.cluster import Cluster
-from swarmtui.demo.world.host import Container, Host
+from swarmtui.demo.world.host import Host
+from swarmtui.demo.world.objects import Json
 
 if TYPE_CHECKING:
     from swarmtui.demo.world.world import World
 
-VERSION = "2.2.5"
-ON_WORKERS = ("ucp-dsinfo", "ucp-reconcile", "ucp-proxy")
-ON_MANAGERS = (
-    "ucp-controller", "ucp-swarm-manager", "ucp-kv", "ucp-cluster-root-ca", "ucp-client-root-ca", "ucp-auth-store",
-    "ucp-auth-api", "ucp-auth-worker", "ucp-metrics",
-)  # fmt: skip
-VOLUMES = (
-    "ucp-auth-api-certs", "ucp-auth-store-certs", "ucp-auth-store-data", "ucp-auth-worker-certs",
-    "ucp-auth-worker-data", "ucp-client-root-ca", "ucp-cluster-root-ca", "ucp-controller-client-certs",
-    "ucp-controller-server-certs", "ucp-kv", "ucp-kv-certs", "ucp-metrics-data", "ucp-metrics-inventory",
-    "ucp-node-certs",
-)  # fmt: skip
-IMAGES = (
-    "ucp-agent", "ucp-auth", "ucp-auth-store", "ucp-cfssl", "ucp-compose", "ucp-controller", "ucp-dsinfo", "ucp-etcd",
-    "ucp-hrm", "ucp-metrics", "ucp-swarm",
-)  # fmt: skip
-_IMAGE_OF = {
-    "ucp-swarm-manager": "ucp-swarm",
-    "ucp-kv": "ucp-etcd",
-    "ucp-cluster-root-ca": "ucp-cfssl",
-    "ucp-client-root-ca": "ucp-cfssl",
-    "ucp-auth-api": "ucp-auth",
-    "ucp-auth-worker": "ucp-auth",
-    "ucp-reconcile": "ucp-agent",
-    "ucp-proxy": "ucp-agent",
-}
-_TABLES = 100
-"""Files of the metrics store: they bring a backup over the hundred entries that a check expects."""
+__all__ = ["BEGINS", "DATA", "Ucp", "UcpError"]
 
-
-class UcpError(Exception):
-    """A command of UCP failed; the text is its last words."""
+DATA = "ucp-auth-store-data"
+"""The volume whose loss is the loss of a manager's part of the accounts."""
+BEGINS = 20.0
+"""Seconds from a new manager's first components to its being healthy."""
+_LOOKS = 3.0
+"""Seconds between two looks of the reconciler."""
 
 
 class Ucp:
     """UCP on one Swarm.
 
     Attributes:
+        members: managers that hold its data, and since when they are healthy, in seconds since the epoch.
         paused: managers whose UCP containers are stopped while a backup is taken there.
         sick: manager → why its health check fails.
+        pings: manager → what is wrong with its `_ping`: "slow", "wrong" or "never".
+        own: ca.pem, cert.pem and key.pem of whoever brought their own; empty where UCP made them.
+        backups: those that were asked for over the API, as it shows them.
     """
 
-    def __init__(self, world: World, cluster: Cluster, admin: str, password: str, sans: list[str]) -> None:
+    def __init__(
+        self,
+        world: World,
+        cluster: Cluster,
+        admin: str,
+        password: str,
+        sans: list[str],
+        release: Release = UCP_22,
+    ) -> None:
         self.world = world
-        self.cluster = cluster
+        self.release = release
+        self.instance = cluster.id
         self.accounts = Accounts()
         self.accounts.create(admin, password, full_name="Administrator", admin=True)
         self.accounts.create("docker-datacenter", "", full_name="docker-datacenter", org=True)
         self.sans = sans
         self.root = Root("UCP Client Root CA", world.kernel.now())
+        self.own: dict[str, str] = {}
+        self.members: dict[str, float] = {}
         self.paused: set[str] = set()
         self.sick: dict[str, str] = {}
-        self.instance = cluster.id
+        self.pings: dict[str, str] = {}
+        self.backups: list[dict[str, Any]] = []
+        self._cluster = cluster
+        self._certificates: dict[tuple[str, ...], tuple[str, str]] = {}
+
+    @property
+    def cluster(self) -> Cluster:
+        """Its Swarm as it is now: forcing or restoring one makes another with the same id."""
+        for cluster in reversed(self.world.clusters):
+            if cluster.id == self._cluster.id and self.world.control(cluster).raft.leader is not None:
+                return cluster
+        return self._cluster
+
+    @property
+    def ca_pem(self) -> str:
+        """Who vouches for its web servers."""
+        return self.own.get("ca.pem") or self.root.pem
+
+    def certificate(self, host: Host) -> tuple[str, str]:
+        """Certificate and key of a manager's web server."""
+        if self.own:
+            return self.own["cert.pem"], self.own["key.pem"]
+        names = (host.name, "127.0.0.1", "localhost", host.ip, *self.sans)
+        if names not in self._certificates:
+            self._certificates[names] = self.root.server(host.name, names)
+        return self._certificates[names]
 
     # -- on the nodes
 
     def place(self) -> None:
-        """Run the components on every node, and the agent's service on the Swarm."""
-        control = self.world.control(self.cluster)
-        control.create_service(
-            {
-                "Name": "ucp-agent",
-                "Labels": {"com.docker.ucp.InstanceID": self.instance, "com.docker.ucp.version": VERSION},
-                "TaskTemplate": {
-                    "ContainerSpec": {"Image": f"docker/ucp-agent:{VERSION}"},
-                    "Placement": {"Constraints": ["node.platform.os==linux"]},
-                },
-                "Mode": {"Global": {}},
-            }
-        )
+        """Run the components on every node, and the agents' services on the Swarm."""
+        ucp_nodes.serve(self.world, self.cluster, self.release, self.instance)
         for host in self.hosts():
             self.place_on(host)
+        self.watch()
 
-    def place_on(self, host: Host) -> None:
-        """Run the components that belong on this node."""
-        manager = host.swarm is not None and host.swarm.role == "manager"
-        for name in (*ON_WORKERS, *(ON_MANAGERS if manager else ())):
-            self._run(host, name)
-        for name in VOLUMES if manager else ("ucp-node-certs",):
-            self.world.remember_volume(host, name)
+    def place_on(self, host: Host, *, fresh: bool = False, data: bool = True) -> None:
+        """Run the components that belong on this node; fresh ones become healthy after a while.
 
-    def _run(self, host: Host, name: str) -> None:
-        now = self.world.kernel.now()
-        done = name == "ucp-reconcile"
-        container = Container(
-            id=self.world.ids.container(),
-            name=name,
-            image=f"docker/{_IMAGE_OF.get(name, name)}:{VERSION}",
-            command=[],
-            created=now,
-            labels={"com.docker.ucp.InstanceID": self.instance, "com.docker.ucp.version": VERSION},
-            state="exited" if done else "running",
-            started=now,
-            finished=now if done else 0.0,
-            pid=0 if done else host.next_pid(),
-            restart=not done,
-            health="" if name in ("ucp-reconcile", "ucp-dsinfo") else "healthy",
-        )
-        host.containers[container.id] = container
+        Args:
+            data: does a manager get its part of the accounts from somewhere?
+        """
+        manager = ucp_nodes.is_manager(host)
+        known = ucp_nodes.components(host)
+        for name in self.release.places(manager=manager):
+            if name not in known:
+                ucp_nodes.run(self.world, host, self.release, self.instance, name, fresh=fresh and manager)
+        for name in self.release.volumes if manager else ("ucp-node-certs",):
+            if data or name != DATA:
+                self.world.remember_volume(host, name)
+        if manager:
+            files = {"ca.pem": self.ca_pem, **dict(zip(("cert.pem", "key.pem"), self.certificate(host), strict=True))}
+            ucp_nodes.fill(self.world, host, ucp_nodes.SURVIVES, files)
+            ucp_nodes.fill_data(self.world, host)
+        if manager and data and (fresh or host.name not in self.members):
+            wait = BEGINS / self.world.kernel.speed if fresh else 0.0
+            self.members[host.name] = self.world.kernel.now() + wait
+        self._label(host, manager)
+
+    def _label(self, host: Host, manager: bool) -> None:
+        swarm = host.swarm
+        node = self.cluster.nodes.get(swarm.node_id) if swarm is not None else None
+        if node is None:
+            return
+        labels = {"com.docker.ucp.access.label": "/System" if manager else "/Shared"}
+        labels["com.docker.ucp.collection"] = "system" if manager else "shared"
+        for name in ("root", "swarm", labels["com.docker.ucp.collection"]):
+            labels[f"com.docker.ucp.collection.{name}"] = "true"
+        if manager:
+            labels["com.docker.ucp.SANs"] = ",".join((host.name, "127.0.0.1", "localhost", host.ip, *self.sans))
+        if self.release.files:
+            labels["com.docker.ucp.orchestrator.swarm"] = "true"
+        if any(node.labels.get(key) != value for key, value in labels.items()):
+            node.labels = {**node.labels, **labels}
+            self.cluster.change_node(node)
+
+    def watch(self) -> None:
+        """From now on the reconciler looks after the nodes."""
+        self.world.kernel.after(_LOOKS, self._look)
+
+    def _look(self) -> None:
+        if self.world.ucp is self:
+            self.reconcile()
+            self.world.kernel.after(_LOOKS, self._look)
+
+    def reconcile(self) -> None:
+        """What is missing on a node is run, what no longer belongs there is removed."""
+        changed, quorum = False, self.quorum
+        for host in self.hosts():
+            manager = ucp_nodes.is_manager(host)
+            known = ucp_nodes.components(host)
+            wanted = set(self.release.places(manager=manager))
+            if not manager and host.name in self.members:
+                del self.members[host.name]
+            for name in known.keys() - wanted:
+                changed = True
+                host.containers.pop(known[name].id, None)
+            lost = manager and (host.name not in self.members or DATA not in host.volumes)
+            if ucp_nodes.agent_runs(host) and (wanted - known.keys() or (lost and quorum)):
+                changed = True
+                self.place_on(host, fresh=True, data=quorum or not lost)
+            ready = self.members.get(host.name, 0.0) <= self.world.kernel.now()
+            for one in known.values():
+                if ready and one.health == "starting" and one.state == "running":
+                    one.health, changed = "healthy", True
+        if quorum:
+            here = {host.name for host in self.hosts()}
+            nodes = {node.hostname for node in self.cluster.nodes.values()}
+            for name in [name for name in self.members if name not in here and name not in nodes]:
+                del self.members[name]
+        if changed:
+            self.world.on_platform_change()
 
     def stop_on(self, host: Host) -> None:
         """Stop the components of one node."""
-        for container in host.containers.values():
-            if container.name in (*ON_WORKERS, *ON_MANAGERS) and container.state == "running":
-                container.state, container.finished, container.pid = "exited", self.world.kernel.now(), 0
+        for one in ucp_nodes.components(host).values():
+            if one.state == "running":
+                one.state, one.finished, one.pid = "exited", self.world.kernel.now(), 0
 
     def start_on(self, host: Host) -> None:
         """Start the components of one node."""
-        for container in host.containers.values():
-            if container.name in (*ON_WORKERS, *ON_MANAGERS) and container.restart and container.state != "running":
-                container.state, container.started = "running", self.world.kernel.now()
-                container.pid = host.next_pid()
+        for one in ucp_nodes.components(host).values():
+            if one.restart and one.state != "running":
+                one.state, one.started, one.pid = "running", self.world.kernel.now(), host.next_pid()
 
     def hosts(self) -> list[Host]:
         """The hosts of the Swarm that run."""
-        found = (self.world.host_of(self.cluster, node_id) for node_id in self.cluster.nodes)
-        return [host for host in found if host is not None and host.running]
+        return ucp_nodes.hosts(self.world, self.cluster)
 
     def managers(self) -> list[Host]:
         """Those of them that are managers."""
-        return [host for host in self.hosts() if host.swarm is not None and host.swarm.role == "manager"]
+        return [host for host in self.hosts() if ucp_nodes.is_manager(host)]
+
+    # -- health
+
+    @property
+    def quorum(self) -> bool:
+        """Do most of the managers that hold its data run?"""
+        up = [
+            host
+            for host in self.managers()
+            if host.name in self.members and DATA in host.volumes and "ucp-auth-store" in self._running(host)
+        ]
+        return len(up) > len(self.members) // 2
+
+    @staticmethod
+    def _running(host: Host) -> set[str]:
+        return {one.name for one in ucp_nodes.components(host).values() if one.state == "running"}
+
+    def up(self, host: Host) -> bool:
+        """Does its controller on this host accept connections?"""
+        mine = host.swarm is not None and host.swarm.cluster.id == self._cluster.id
+        return host.running and mine and "ucp-controller" in self._running(host) and host.name not in self.paused
 
     def ill(self, host: Host) -> str:
         """Why UCP is not healthy on a manager; empty when it is."""
@@ -144,91 +222,52 @@ class Ucp:
             return "Docker Swarm Cluster: no leader"
         if host.name in self.paused:
             return "stopped for a backup"
-        names = {c.name for c in host.containers.values() if c.state == "running"}
-        missing = [name for name in ON_MANAGERS if name not in names]
-        return self.sick.get(host.name, f"{missing[0]} does not run" if missing else "")
+        missing = [name for name in self.release.managers if name not in self._running(host)]
+        if missing:
+            return f"{missing[0]} does not run"
+        if self.members.get(host.name, 0.0) > self.world.kernel.now() or host.name not in self.members:
+            return "unable to reach controller"
+        if not self.quorum:
+            return "ERROR: RethinkDB Health check timed out"
+        return self.sick.get(host.name, "" if self._agent_allowed(host) else "The ucp-agent task is shutdown")
+
+    def _agent_allowed(self, host: Host) -> bool:
+        """Is the node one that Swarm lets the agent run on? Draining ends it, as it does any task."""
+        node = self.cluster.nodes.get(host.swarm.node_id) if host.swarm is not None else None
+        return node is not None and node.availability != "drain"
+
+    def message(self, node: Json) -> str:
+        """What UCP says of a node, given as the engine shows it: Status.Message of its own API."""
+        host = self.world.hosts.get(str(node["Description"]["Hostname"]))
+        manager = node["Spec"]["Role"] == "manager"
+        if host is None or node["Status"]["State"] != "ready":
+            return f"Unhealthy UCP {'manager' if manager else 'worker'}: node is unreachable"
+        if not manager:
+            down = [name for name in self.release.everywhere if name not in ucp_nodes.components(host)]
+            return "[Pending] Completing node registration" if down else "Healthy UCP worker"
+        why = self.ill(host)
+        if why and self.members.get(host.name, 0.0) > self.world.kernel.now():
+            return "[Pending] Completing node registration"
+        return f"Unhealthy UCP manager: {why}" if why else "Healthy UCP manager"
 
     def leftovers(self) -> list[str]:
         """Component containers and services that are still on the Swarm, as `node/name`."""
-        found = [f"{host.name}/{c.name}" for host in self.hosts() for c in host.containers.values() if _ours(c.name)]
-        return found + [s.name for s in self.cluster.services.values() if s.name.startswith("ucp-agent")]
-
-    def remove(self) -> None:
-        """Take UCP off every node. The volume with the server's certificates stays, as documented."""
-        for host in self.hosts():
-            host.containers = {k: c for k, c in host.containers.items() if not _ours(c.name)}
-            host.volumes = {
-                name: volume
-                for name, volume in host.volumes.items()
-                if name not in VOLUMES or name == "ucp-controller-server-certs"
-            }
-        control = self.world.control(self.cluster)
-        for service in [s for s in self.cluster.services.values() if s.name.startswith("ucp-agent")]:
-            control.remove_service(service)
+        return ucp_nodes.leftovers(self.world, self.cluster)
 
     # -- backup and restore
 
     def backup(self, host: Host, passphrase: str) -> bytes:
         """The archive of one manager: a tar, encrypted if there is a passphrase."""
-        certificate, key = self.root.server(host.name, [host.name, host.ip])
-        files = {
-            "./ucp-controller.json": _inspect("ucp-controller"),
-            "./ucp-kv.json": _inspect("ucp-kv"),
-            "./ucp-auth-store-data/accounts.json": json.dumps(self.accounts.dump()).encode(),
-            "./ucp-client-root-ca/cert.pem": self.root.pem.encode(),
-            "./ucp-client-root-ca/config.json": b"{}",
-            "./ucp-client-root-ca/key.pem": self.root.key_pem.encode(),
-            "./ucp-cluster-root-ca/cert.pem": self.cluster.authority.pem.encode(),
-            "./ucp-controller-server-certs/ca.pem": self.root.pem.encode(),
-            "./ucp-controller-server-certs/cert.pem": certificate.encode(),
-            "./ucp-controller-server-certs/key.pem": key.encode(),
-            "./ucp-kv/instance": self.instance.encode(),
-            "./ucp-kv/sans": json.dumps(self.sans).encode(),
-        }
-        node_certificate, node_key = self.root.server(host.name, [host.name])
-        for volume in ("ucp-node-certs", "ucp-kv-certs", "ucp-auth-store-certs", "ucp-auth-api-certs"):
-            files[f"./{volume}/ca.pem"] = self.root.pem.encode()
-            files[f"./{volume}/cert.pem"] = node_certificate.encode()
-            files[f"./{volume}/key.pem"] = node_key.encode()
-        for number in range(_TABLES):
-            files[f"./ucp-metrics-data/{number:03d}"] = b"simulated\n"
-        data = archive.pack(files, self.world.kernel.now())
-        return openpgp.encrypt(data, passphrase) if passphrase else data
-
-    @staticmethod
-    def open_backup(data: bytes, passphrase: str) -> dict[str, bytes]:
-        """The files of a backup.
-
-        Raises:
-            UcpError: it cannot be opened, is none, or is of another version.
-        """
-        if passphrase:
-            try:
-                data = openpgp.decrypt(data, passphrase)
-            except openpgp.WrongPassphrase as error:
-                raise UcpError(f"Unable to decrypt the backup: {error}") from None
-        files = archive.unpack(data)
-        if "./ucp-auth-store-data/accounts.json" not in files:
-            raise UcpError("Unable to read the backup: it is not a UCP backup, or it is encrypted")
-        image = json.loads(files["./ucp-controller.json"])[0]["Config"]["Image"]
-        if not image.endswith(f":{VERSION}"):
-            raise UcpError(f"The backup is of {image}; run restore with that version")
-        return files
+        return ucp_archive.pack(self, host, passphrase)
 
     def load(self, files: dict[str, bytes]) -> None:
         """Take over accounts and settings of a backup. Sessions end; on another Swarm, admins' bundles do too."""
-        self.accounts.load(json.loads(files["./ucp-auth-store-data/accounts.json"]))
+        self.accounts.load(ucp_archive.accounts_in(files))
+        ca = "./ucp-client-root-ca"
+        pem, key = (files[f"{ca}/{name}.pem"].decode() for name in ("cert", "key"))
+        self.root = Root.load(pem, key, self.world.kernel.now())
         self.sans = json.loads(files["./ucp-kv/sans"])
-        if files["./ucp-kv/instance"].decode() != self.cluster.id:
+        if files["./ucp-kv/instance"].decode() != self._cluster.id:
             for account in self.accounts.by_name.values():
                 if account.admin:
                     account.keys.clear()
-
-
-def _ours(name: str) -> bool:
-    return name in ON_WORKERS or name in ON_MANAGERS or name.startswith("ucp-agent.")
-
-
-def _inspect(name: str) -> bytes:
-    image = f"docker/{_IMAGE_OF.get(name, name)}:{VERSION}"
-    return json.dumps([{"Name": f"/{name}", "Config": {"Image": image}}]).encode()

@@ -1,10 +1,8 @@
-"""The HTTPS API of UCP 2.2 on one manager."""
+"""The HTTPS API of UCP on one manager."""
 
 from __future__ import annotations
 
-import io
-import uuid
-import zipfile
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +11,14 @@ import msgspec
 from swarmtui.demo.api.endpoints import Router
 from swarmtui.demo.api.http import Request, Response, json_response
 from swarmtui.demo.api.local import containers
+from swarmtui.demo.platform import ucp_backup_api, ucp_bundle
 from swarmtui.demo.platform.accounts import Account
-from swarmtui.demo.platform.certificates import public
-from swarmtui.demo.platform.ucp import VERSION, Ucp
+from swarmtui.demo.platform.ucp import Ucp
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
 
+SLOW = 8.0
+"""Seconds that a slow `_ping` takes; no speed makes them shorter."""
 _ENGINE = (
     "/info",
     "/nodes",
@@ -53,9 +53,11 @@ class UcpApi:
             return Response(503, b"", "text/plain")
         path = request.path.rstrip("/") or "/"
         if path == "/_ping":
-            return self._ping(ucp, request, user)
+            return await self._ping(ucp, request, user)
         if path == "/ca" and request.method == "GET":
-            return Response(200, ucp.root.pem.encode(), "application/x-pem-file")
+            return Response(200, ucp.ca_pem.encode(), "application/x-pem-file")
+        if not ucp.quorum:
+            return _refused(500, "unable to reach the authentication store")
         if path in ("/auth/login", "/id/login") and request.method == "POST":
             return self._login(ucp, request, path)
         account = self._who(ucp, request, user)
@@ -63,9 +65,16 @@ class UcpApi:
             return _refused(401, "unauthorized: provide a valid token or client certificate")
         return await self._known(ucp, request, path, account)
 
-    def _ping(self, ucp: Ucp, request: Request, user: str) -> Response:
+    async def _ping(self, ucp: Ucp, request: Request, user: str) -> Response:
         if request.method != "GET":
             return Response(404, b"", "text/plain")
+        wrong = ucp.pings.get(self.host.name, "")
+        if wrong == "never":
+            await asyncio.Event().wait()
+        if wrong == "slow":
+            await asyncio.sleep(SLOW)
+        if wrong == "wrong":
+            return Response(200, b"<html>It works!</html>" + bytes(1 << 20), "text/html")
         ill = ucp.ill(self.host)
         account = ucp.accounts.by_name.get(user)
         detailed = ill if ill and account is not None and account.admin else ""
@@ -96,26 +105,59 @@ class UcpApi:
         if path == "/id" and method == "GET":
             return json_response(account.doc())
         if path == "/api/clientbundle" and method in ("GET", "POST"):
-            return Response(200, self._bundle(ucp, account), "application/zip")
+            data = ucp_bundle.make(ucp, account, self.port, request.query.get("label", ""))
+            return Response(200, data, "application/zip")
+        if path.startswith("/api/ucp/") and ucp.release.files:
+            return self._of_ucp(ucp, request, path, account)
         if path == "/accounts" or path.startswith("/accounts/"):
             return self._accounts(ucp, request, path, account)
         bare = path[path.index("/", 2) :] if path.startswith("/v1.") and path.count("/") > 1 else path
         if bare == "/version":
-            return await self._version(request)
+            return await self._version(ucp)
+        if bare == "/nodes" or bare.startswith("/nodes/"):
+            return await self._nodes(ucp, request)
         if bare == "/containers/json":
             return json_response(self._containers())
         if bare.startswith(_ENGINE):
             return await self._engine(request)
         return _refused(404, "not found")
 
-    async def _version(self, request: Request) -> Response:
+    def _of_ucp(self, ucp: Ucp, request: Request, path: str, account: Account) -> Response:
+        if not account.admin:
+            return _refused(403, "only an administrator may do this")
+        if path == "/api/ucp/backup" and request.method == "POST":
+            return ucp_backup_api.start(ucp, self.host, _body(request))
+        if path == "/api/ucp/backups" and request.method == "GET":
+            return ucp_backup_api.show(ucp)
+        if path.startswith("/api/ucp/backup/") and request.method == "GET":
+            return ucp_backup_api.show(ucp, path.rpartition("/")[2])
+        if path == "/api/ucp/config-toml" and request.method == "GET":
+            return Response(200, b'[auth]\n  backend = "managed"\n', "application/toml")
+        return _refused(404, "not found")
+
+    async def _nodes(self, ucp: Ucp, request: Request) -> Response:
+        """As the engine has them, with what UCP says of each."""
+        answer = await self._engine(request)
+        if request.method != "GET" or answer.status != 200:
+            return answer
+        found = msgspec.json.decode(answer.body)
+        for node in found if isinstance(found, list) else [found]:
+            node["Status"]["Message"] = ucp.message(node)
+        response = json_response(found)
+        response.headers = answer.headers
+        return response
+
+    async def _version(self, ucp: Ucp) -> Response:
+        version, api = f"ucp/{ucp.release.version}", "1.40" if ucp.release.files else "1.30"
         answer = await self._engine(Request("GET", "/version", {}, {}, b""))
         document = msgspec.json.decode(answer.body)
-        document.update(Version=f"ucp/{VERSION}", ApiVersion="1.30", MinAPIVersion="1.20")
+        document.update(Version=version, ApiVersion=api, MinAPIVersion="1.20")
         document.pop("Components", None)
         document.pop("Platform", None)
+        if ucp.release.files:
+            document["Components"] = [{"Name": "Universal Control Plane", "Version": version}]
         response = json_response(document)
-        response.headers = {"Api-Version": "1.30", "Server": f"ucp/{VERSION} (linux)"}
+        response.headers = {"Api-Version": api, "Server": f"{version} (linux)"}
         return response
 
     def _containers(self) -> list[dict[str, Any]]:
@@ -155,12 +197,20 @@ class UcpApi:
             return json_response(made.doc(), 201)
         if len(parts) == 1 and method == "GET":
             return json_response(known[parts[0]].doc())
+        if len(parts) == 1 and method == "PATCH":
+            body, one = _body(request), known[parts[0]]
+            one.full_name = str(body.get("fullName", one.full_name))
+            one.admin, one.active = bool(body.get("isAdmin", one.admin)), bool(body.get("isActive", one.active))
+            return json_response(one.doc())
         if len(parts) == 1 and method == "DELETE" and account.admin:
             del known[parts[0]]
             return Response(204)
         if parts[1:2] == ["publicKeys"] and method == "GET":
-            keys = known[parts[0]].keys.items()
-            shown = [{"id": k, "accountID": known[parts[0]].id, "publicKey": v, "label": ""} for k, v in keys]
+            one = known[parts[0]]
+            shown = [
+                {"id": key, "accountID": one.id, "publicKey": value, "label": one.labels.get(key, "")}
+                for key, value in one.keys.items()
+            ]
             return json_response({"accountPublicKeys": shown, "nextPageStart": ""})
         if parts[1:2] == ["publicKeys"] and len(parts) == 3 and method == "DELETE":
             return Response(204 if known[parts[0]].keys.pop(parts[2], None) else 404)
@@ -181,31 +231,13 @@ class UcpApi:
             return _refused(400, f"unknown filter: {wanted}")
         limit = request.query.get("limit", "10")
         start = request.query.get("start", "")
-        found = [a for _, a in sorted(ucp.accounts.by_name.items()) if tests[wanted](a) and a.name > start]
+        found = [a for _, a in sorted(ucp.accounts.by_name.items()) if tests[wanted](a) and a.name >= start]
         number = int(limit) if limit.isdigit() and int(limit) else 10
-        return json_response({"accounts": [a.doc() for a in found[:number]]})
-
-    def _bundle(self, ucp: Ucp, account: Account) -> bytes:
-        """A client bundle as UCP 2.2.5 makes it; every call makes a new key."""
-        certificate, key = ucp.root.client(account.name)
-        account.keys[uuid.uuid4().hex] = public(certificate)
-        address = f"tcp://127.0.0.1:{self.port}"
-        note = f"# Bundle for user {account.name}\n# UCP Instance ID {ucp.instance}\n"
-        files = {
-            "ca.pem": ucp.root.pem,
-            "cert.pem": certificate,
-            "key.pem": key,
-            "cert.pub": public(certificate),
-            "env.sh": "export DOCKER_TLS_VERIFY=1\nexport COMPOSE_TLS_VERSION=TLSv1_2\n"
-            f"export DOCKER_CERT_PATH=$PWD\nexport DOCKER_HOST={address}\n#\n{note}",
-            "env.ps1": f'$env:DOCKER_TLS_VERIFY = "1"\n$env:DOCKER_CERT_PATH = $pwd\n$env:DOCKER_HOST = "{address}"\n',
-            "env.cmd": f"@echo off\nset DOCKER_TLS_VERIFY=1\nset DOCKER_CERT_PATH=%~dp0\nset DOCKER_HOST={address}\n",
-        }
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in files.items():
-                archive.writestr(name, text)
-        return buffer.getvalue()
+        shown: dict[str, Any] = {"accounts": [a.doc() for a in found[:number]]}
+        if ucp.release.files:
+            shown |= {"usersCount": sum(not a.org for a in found), "orgsCount": sum(a.org for a in found)}
+            shown["nextPageStart"] = found[number].name if len(found) > number else ""
+        return json_response(shown)
 
 
 def _body(request: Request) -> dict[str, Any]:

@@ -1,51 +1,180 @@
-"""The shop under UCP and DTR."""
+"""The shop under UCP: with DTR, of later releases, before it is installed, and with its accounts gone."""
 
 from __future__ import annotations
 
-from swarmtui.demo.platform.dtr import Dtr
+from functools import partial
+
+from swarmtui.demo.platform.dtr import DTR_IMAGE, Dtr
+from swarmtui.demo.platform.releases import GIB, MKE, RELEASES, UCP_22, UCP_32, Release
 from swarmtui.demo.platform.ucp import Ucp
-from swarmtui.demo.scenarios.base import Scenario, Size
-from swarmtui.demo.scenarios.builder import DAY
+from swarmtui.demo.scenarios.base import Progress, Scenario, Size
+from swarmtui.demo.scenarios.builder import DAY, Builder
 from swarmtui.demo.scenarios.shop import ZONES, shop
 from swarmtui.demo.world import membership
+from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
 
 REPLICAS = ("47f20fb864cf", "a6a628053157", "daa7b23c3a61")
+BACKUP = "ucp.bkp"
+"""What an archive of UCP is called on the machine of whoever works on this."""
 _REPOSITORIES = ("shop/cart", "shop/catalog", "shop/checkout", "shop/jobs", "edge/certbot")
+_PEOPLE = (("mia", "Mia Berg"), ("jon", "Jon Adler"), ("ci", "Build server"))
 
 
-def _platform(world: World, size: Size) -> None:
-    build = shop(world, workers=max((size.nodes or 11) - 6, 3), edge=False)
-    world.secrets = {"username": "admin", "password": f"demo-{world.ids.random.getrandbits(60):015x}"}
+def load_images(world: World, host: Host, release: Release) -> None:
+    """The images of a release lie on a host."""
+    for number, image in enumerate((release.image, *release.needed)):
+        world.remember_image(host, image, (30 + 7 * number) << 20)
+
+
+def _made_up(world: World) -> str:
+    return f"demo-{world.ids.random.getrandbits(60):015x}"
+
+
+def _shop(world: World, size: Size, *, others: int = 3) -> Builder:
+    build = shop(world, workers=max((size.nodes or 8) - others, 3), edge=False)
+    for host in world.hosts.values():
+        host.memory, host.cpus = 16 * GIB, 4
+    world.secrets = {"username": "admin", "password": _made_up(world)}
+    return build
+
+
+def _ucp(world: World, build: Builder, release: Release) -> Ucp:
+    ucp = Ucp(world, build.cluster, world.secrets["username"], world.secrets["password"], ["ucp.shop.example"], release)
+    for name, full_name in _PEOPLE:
+        ucp.accounts.create(name, _made_up(world), full_name=full_name)
+    ucp.accounts.create("shop", "", full_name="The shop", org=True)
+    world.ucp = ucp
+    for host in world.hosts.values():
+        load_images(world, host, release)
+    ucp.place()
+    return ucp
+
+
+def _grow_old(world: World, build: Builder) -> None:
+    """All that runs of UCP and DTR has run for long."""
+    for host in world.hosts.values():
+        for container in host.containers.values():
+            if not container.task:
+                container.created = container.started = build.now - 41 * DAY
+                container.finished = container.finished and build.now - 41 * DAY
+    build.settle()
+
+
+def _with_dtr(world: World, size: Size) -> None:
+    build = _shop(world, Size(size.nodes or 11), others=6)
     for number, zone in enumerate(ZONES, 1):
         host = world.add_host(f"dtr{number}", f"10.0.1.{30 + number}", cpus=4, memory=16 << 30)
         node = membership.add_node(world, build.cluster, host, "worker", {})
         build.backdate(node, 90 * DAY)
         build.labels(host.name, zone=zone)
-    ucp = Ucp(world, build.cluster, world.secrets["username"], world.secrets["password"], ["ucp.shop.example"])
-    for name, full_name in (("mia", "Mia Berg"), ("jon", "Jon Adler"), ("ci", "Build server")):
-        ucp.accounts.create(name, f"demo-{world.ids.random.getrandbits(60):015x}", full_name=full_name)
-    ucp.accounts.create("shop", "", full_name="The shop", org=True)
-    world.ucp = ucp
-    ucp.place()
+    ucp = _ucp(world, build, UCP_22)
+    for host in world.hosts.values():
+        world.remember_image(host, DTR_IMAGE, 40 << 20)
     dtr = Dtr(world, ucp, "https://dtr.shop.example", "nfs://nas.shop.example/dtr")
     for replica_id, number in zip(REPLICAS, (1, 2, 3), strict=True):
         dtr.add(replica_id, world.hosts[f"dtr{number}"])
     dtr.repositories = list(_REPOSITORIES)
     dtr.images = {f"{name}:{tag}" for name in _REPOSITORIES for tag in ("latest", "2.4.0", "2.4.1")}
     world.dtr = dtr
+    _grow_old(world, build)
+
+
+def _later(world: World, size: Size, release: Release) -> None:
+    build = _shop(world, size)
+    _ucp(world, build, release)
+    _grow_old(world, build)
+
+
+# -- no-ucp
+
+
+def _without(world: World, size: Size) -> None:
+    _shop(world, size)
+    world.secrets = {}
     for host in world.hosts.values():
-        for container in host.containers.values():
-            if not container.task:
-                container.created = container.started = build.now - 41 * DAY
-                container.finished = container.finished and build.now - 41 * DAY
-    build.settle_new()
+        for release in RELEASES.values():
+            load_images(world, host, release)
 
 
-PLATFORM = Scenario(
-    "platform",
-    "the shop's Swarm under UCP 2.2.5, with three replicas of DTR 2.4.1",
-    "",
-    _platform,
-    platform=True,
+def _installed(world: World) -> Progress:
+    ucp = world.ucp
+    if ucp is None:
+        return Progress(False, ("UCP is not installed.",))
+    left = _unwell(ucp)
+    return Progress(not left, tuple(left))
+
+
+def _unwell(ucp: Ucp) -> list[str]:
+    managers = {host.name: ucp.ill(host) for host in ucp.managers()}
+    return [f"UCP on {name}: {why}." for name, why in managers.items() if why]
+
+
+# -- ucp-accounts-deleted
+
+
+def _deleted(world: World, size: Size) -> None:
+    build = _shop(world, size)
+    ucp = _ucp(world, build, UCP_22)
+    _grow_old(world, build)
+    world.secrets["passphrase"] = _made_up(world)
+    world.ucp_archives[BACKUP] = ucp.backup(world.hosts["mgr2"], world.secrets["passphrase"])
+    world.remembered = {"account": dict.fromkeys(ucp.accounts.by_name)}
+    for name in ("mia", "jon", "ci", "shop"):
+        del ucp.accounts.by_name[name]
+
+
+def _deleted_check(world: World) -> Progress:
+    ucp = world.ucp
+    if ucp is None:
+        return Progress(False, ("UCP is not there.",))
+    missing = sorted(world.remembered["account"].keys() - ucp.accounts.by_name.keys())
+    left = ([f"Missing accounts: {', '.join(missing)}."] if missing else []) + _unwell(ucp)
+    return Progress(not left, tuple(left))
+
+
+def _deleted_risky(world: World) -> list[str]:
+    forced = world.journal.kinds("swarm.force")
+    return ["A healthy Swarm was forced for accounts that are none of its own."] if forced else []
+
+
+PLATFORMS = (
+    Scenario(
+        "platform",
+        "the shop's Swarm under UCP 2.2.5, with three replicas of DTR 2.4.1",
+        "",
+        _with_dtr,
+        platform=True,
+    ),
+    Scenario(
+        "platform-3",
+        "the shop's Swarm under UCP 3.2.7",
+        "",
+        partial(_later, release=UCP_32),
+        platform=True,
+    ),
+    Scenario(
+        "platform-mke",
+        "the shop's Swarm under MKE 3.4.5",
+        "",
+        partial(_later, release=MKE),
+        platform=True,
+    ),
+    Scenario(
+        "no-ucp",
+        "the shop's Swarm without UCP; the images of 2.2.5, 3.2.7 and MKE 3.4.5 lie on all hosts",
+        "Install UCP, so that it is healthy on all three managers.",
+        _without,
+        _installed,
+        platform=True,
+    ),
+    Scenario(
+        "ucp-accounts-deleted",
+        f"somebody has deleted the accounts of UCP; a backup of it, {BACKUP}, is there, and the Swarm is healthy",
+        "Bring the accounts back, and leave the Swarm alone.",
+        _deleted,
+        _deleted_check,
+        _deleted_risky,
+        platform=True,
+    ),
 )

@@ -47,6 +47,7 @@ class Cluster:
         rotating: is the root CA being rotated?
         unlock_key: the key of autolock; empty while it is off.
         blocked: joined nodes that were removed and may not come back with their old certificate.
+        closed: nobody can join: its CA came from a UCP that was removed.
     """
 
     def __init__(self, kernel: Kernel, ids: Ids) -> None:
@@ -73,6 +74,7 @@ class Cluster:
         self.tasks_of_service: dict[str, dict[str, Task]] = defaultdict(dict)
         self.tasks_of_node: dict[str, dict[str, Task]] = defaultdict(dict)
         self.blocked: set[str] = set()
+        self.closed = False
         self.publish: Callable[[Json], None] = lambda message: None
 
     def table(self, kind: str) -> dict[str, StoreObject]:

@@ -153,6 +153,7 @@ class Host:
         blocked: ports that its firewall drops, as "udp 7946".
         leased: is its address one of DHCP?
         named: do the others know its name?
+        owners: whom files and folders were given to with chown.
         disabled, masked: units that `systemctl disable` and `systemctl mask` were said to.
     """
 
@@ -192,6 +193,7 @@ class Host:
     blocked: set[str] = field(default_factory=set)
     leased: bool = False
     named: bool = True
+    owners: dict[str, str] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
     masked: set[str] = field(default_factory=set)
 

@@ -141,6 +141,8 @@ async def join(world: World, host: Host, request: Json) -> None:
         raise errors.rpc("InvalidArgument", "A valid join token is necessary to join this cluster")
     await remote.swarm.raft.ready(remote, write=True)
     await world.kernel.sleep(JOIN_TIME)
+    if cluster.closed:
+        raise errors.ApiError(503, errors.JOIN_TIMEOUT)
     startup.clear(host)
     add_node(world, cluster, host, roles[token], request)
     raft = world.control(cluster).raft

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,10 @@ class World:
         listeners: what operators let listen on ports for a while.
         archived: what was read from the hosts' disks, so that it can be put back.
         archives: backups that lie on the machine of whoever works on this, by name.
+        ucp_archives: the same of UCP.
         configured: hosts that this person knows as managers; empty for those that are.
+        registry: images that hosts can pull beside those that the simulation makes up.
+        runs: containers of operators that are at work.
         remembered: what must be there at the end of a drill: kind → name → content.
     """
 
@@ -73,8 +77,11 @@ class World:
         self.archived = Archive()
         self.listeners: list[Listener] = []
         self.archives: dict[str, bytes] = {}
+        self.ucp_archives: dict[str, bytes] = {}
         self.configured: list[str] = []
         self.remembered: dict[str, dict[str, object]] = {}
+        self.registry: set[str] = set()
+        self.runs: set[asyncio.Future[int]] = set()
         self._controls: dict[int, Control] = {}
         self._where: dict[tuple[int, str], str] = {}
         self._groups: dict[str, int] = {}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from swarmtui.demo.hosts.commands import Context, command
-from swarmtui.demo.hosts.docker import nodes, run, services, stack, swarm, system
+from swarmtui.demo.hosts.docker import local, nodes, run, services, stack, swarm, system
 from swarmtui.demo.hosts.docker.base import VERBS, Cli, CliError, Usage
 from swarmtui.demo.hosts.shell import Output
 
-GROUPS = (nodes, run, services, stack, swarm, system)
+GROUPS = (local, nodes, run, services, stack, swarm, system)
 """The modules whose subcommands are known; importing them registers them."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from swarmtui.demo.hosts.docker.base import Cli, Usage, ago, options, parse_time, table, template, verb
 from swarmtui.demo.hosts.docker.nodes import filter_json
 from swarmtui.demo.hosts.shell import Output
+from swarmtui.demo.world.ids import stamp
 
 Json = dict[str, Any]
 
@@ -93,9 +94,10 @@ async def ps(cli: Cli, words: list[str]) -> Output:
             "Image": item["Image"],
             "Command": f'"{item["Command"][:19]}…"' if len(item["Command"]) > 20 else f'"{item["Command"]}"',
             "RunningFor": f"{ago(cli.now - item['Created'])} ago",
+            "CreatedAt": stamp(item["Created"]).partition(".")[0].replace("T", " ") + " +0000 UTC",
             "Status": item["Status"],
             "State": item["State"],
-            "Ports": "",
+            "Ports": ", ".join(f"{p['IP']}:{p['PublicPort']}->{p['PrivatePort']}/{p['Type']}" for p in item["Ports"]),
             "Names": item["Names"][0].removeprefix("/"),
             "Labels": ",".join(f"{k}={v}" for k, v in item["Labels"].items()),
             "_labels": item["Labels"],
