@@ -16,7 +16,7 @@ import re
 import shlex
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -221,6 +221,14 @@ class HostLock:
         if owner.run == self._owner.run:
             return False
         return self._exclusive or name == EXCLUSIVE
+
+    async def covered(self, host: SshHost, by: Container[str]) -> bool:
+        """Whether one of these runs holds the cluster alone on this host: a run within that one needs no lock there.
+
+        Raises LinkError.
+        """
+        completed = await host.run(f"{self._root}env LC_ALL=C ls -l {self._folder}", timeout=SECONDS)
+        return any(lock.name == EXCLUSIVE and lock.owner.run in by for lock in read(completed.out))
 
     async def release(self, host: SshHost) -> None:
         """Takes it away. Raises LinkError."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link.host_lock import HostLock, Owner
 from swarmtui.link.ssh import SshHost
+from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.model.swarm import Node
 from swarmtui.runbooks.runbook import Danger, Plan
 from swarmtui.session import Session
@@ -17,6 +20,24 @@ LAY_SECONDS = 20.0
 """How long one host may take for its lock, with the login where there is no connection yet."""
 RELEASE_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
+_AROUND: ContextVar[frozenset[str]] = ContextVar("runs around this one", default=frozenset())
+"""Ids of the runs that hold their cluster alone while this one is a step of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A host on which a plan wants its lock: that of a node, or one that is only known by its address."""
+
+    name: str
+    at: Node | SshTarget
+
+    async def reach(self, session: Session, plan: Plan, *, ask: bool) -> SshHost:
+        """The connection that the plan uses anyway. Raises LinkError."""
+        if isinstance(self.at, SshTarget):
+            return await session.reach(self.at, ask=ask)
+        if plan.exclusive:
+            return await session.reach(session.host_label(self.at), ask=ask)
+        return await session.host(self.at, ask=False)
 
 
 @contextlib.asynccontextmanager
@@ -24,25 +45,31 @@ async def held(session: Session, plan: Plan, run_id: str, say: Callable[[str], N
     """Holds the locks of a plan for the length of a block.
 
     One that is disruptive holds one that goes together with others of its kind, on the manager in use, where this user
-    may write there. One that names managers to hold alone (`Plan.exclusive`) holds those of all that can be reached.
+    may write there. One that names managers to hold alone (`Plan.exclusive`, `Plan.exclusive_hosts`) holds those of all
+    that can be reached; a run that is a step of such a run lies within its locks.
 
     Raises:
         RefusedError: somebody living holds one that does not go together with it. Nothing was begun.
     """
-    nodes = _hosts(session, plan)
-    cluster_id = session.snapshot.cluster_id if nodes else ""
+    places = _places(session, plan)
+    cluster_id = (plan.cluster_id if plan.exclusive_hosts else session.snapshot.cluster_id) if places else ""
     if not cluster_id:
         yield
         return
-    owner = Owner.ours(run_id, plan.runbook)
-    lock = HostLock(cluster_id, owner, exclusive=bool(plan.exclusive), sudo=session.opening.cluster.sudo, say=say)
-    laid: list[Node] = []
+    alone = bool(plan.exclusive or plan.exclusive_hosts)
+    owner, around = Owner.ours(run_id, plan.runbook), _AROUND.get()
+    lock = HostLock(cluster_id, owner, exclusive=alone, sudo=session.opening.cluster.sudo, say=say)
+    laid: list[_Place] = []
+    within = _AROUND.set(around | {run_id} if alone else around)
     try:
-        for place, node in enumerate(nodes):
+        for number, place in enumerate(places):
             try:
                 async with asyncio.timeout(LAY_SECONDS):
-                    if await lock.lay(await _host(session, plan, node, ask=place == 0)):
-                        laid.append(node)
+                    host = await place.reach(session, plan, ask=number == 0)
+                    if around and await lock.covered(host, around):
+                        continue
+                    if await lock.lay(host):
+                        laid.append(place)
                         continue
                     why = "this user may not write to /run there"
             except RefusedError:
@@ -51,19 +78,27 @@ async def held(session: Session, plan: Plan, run_id: str, say: Callable[[str], N
                 why = f"it did not answer within {LAY_SECONDS:g} s"
             except SwarmtuiError as error:
                 why = error.what
-            if plan.exclusive:
-                if place == 0:
+            if alone:
+                if number == 0:
                     raise RefusedError(
-                        f"No lock can be laid on {node.name}: {why}.", "Nothing was begun. Mend that, then retry."
+                        f"No lock can be laid on {place.name}: {why}.", "Nothing was begun. Mend that, then retry."
                     )
-                say(f"No lock lies on {node.name}: {why.rstrip('.')}. Other operators are not kept away through it.")
+                say(f"No lock lies on {place.name}: {why.rstrip('.')}. Other operators are not kept away through it.")
         yield
     finally:
-        await asyncio.gather(*(_release(session, plan, lock, node) for node in laid))
+        _AROUND.reset(within)
+        await asyncio.gather(*(_release(session, plan, lock, place) for place in laid))
 
 
-def _hosts(session: Session, plan: Plan) -> list[Node]:
-    """The nodes on whose hosts the plan wants a lock, the one that matters first."""
+def _places(session: Session, plan: Plan) -> list[_Place]:
+    """The hosts on which the plan wants a lock, the one that matters first."""
+    if plan.exclusive_hosts and plan.steps:
+        targets = [parse_target(text) for text in dict.fromkeys(plan.exclusive_hosts)]
+        return [_Place(target.host, target) for target in targets if isinstance(target, SshTarget)]
+    return [_Place(node.name, node) for node in _nodes(session, plan)]
+
+
+def _nodes(session: Session, plan: Plan) -> list[Node]:
     if not plan.steps or (plan.danger < Danger.DISRUPTIVE and not plan.exclusive):
         return []
     known = session.snapshot.nodes
@@ -75,20 +110,13 @@ def _hosts(session: Session, plan: Plan) -> list[Node]:
     return [node] if node is not None else []
 
 
-async def _host(session: Session, plan: Plan, node: Node, *, ask: bool) -> SshHost:
-    """The connection to a node's host that the plan uses anyway. Raises LinkError."""
-    if plan.exclusive:
-        return await session.reach(session.host_label(node), ask=ask)
-    return await session.host(node, ask=False)
-
-
-async def _release(session: Session, plan: Plan, lock: HostLock, node: Node) -> None:
+async def _release(session: Session, plan: Plan, lock: HostLock, place: _Place) -> None:
     """Takes one away; where that fails it counts as left behind, as soon as this program has ended."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RELEASE_SECONDS):
             while True:
                 try:
-                    await lock.release(await _host(session, plan, node, ask=False))
+                    await lock.release(await place.reach(session, plan, ask=False))
                     return
                 except SwarmtuiError:  # a connection that was lost a moment ago is made again
                     await asyncio.sleep(AGAIN_SECONDS)

@@ -6,6 +6,7 @@ Whatever strikes, `resume` finishes: the cluster was forced once, it has all tha
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import os
 from collections.abc import Callable
@@ -185,7 +186,9 @@ class Stage:
             return None
         finally:
             await session.close()
-            assert struck, f"nothing struck at {case}: {self.events[-5:]}"
+            # A step that only waits finds sometimes that there is nothing left to wait for: then nothing can strike it.
+            already = any(event.startswith(f"{plan.steps[case[0]].id} state already") for event in self.events)
+            assert struck or (already and plan.steps[case[0]].id.startswith("reachable")), f"nothing struck at {case}"
 
     def session(self) -> Session:
         return Session(
@@ -225,6 +228,7 @@ class Stage:
         assert survivor.docker and survivor.socket
         left = [path for path in (*survivor.files, *survivor.aside) if path.startswith("/var/lib/docker/swarm.")]
         assert left == []
+        assert not [path for host in world.hosts.values() for path in host.links if path.startswith("/run/swarmtui/")]
         for name in scene.fenced:
             host = world.hosts[name]
             assert host.docker and [path for path in host.aside if "swarm.fenced-" in path]
@@ -253,6 +257,28 @@ async def test_struck(name: str, place: int, point: str, strike: str, tmp_path: 
                 break
             outcome = await stage.resume()
         assert outcome is not None and outcome.ok, (outcome, stage.events[-12:])
+        stage.check()
+
+
+def half_joined(demo: Demo) -> None:
+    """A manager got its certificate, and never said a word: its join was cut off, and it began another."""
+    nodes = demo.world.clusters[-1].nodes
+    ghost = copy.copy(next(node for node in nodes.values() if node.hostname == "wrk1"))
+    ghost.id, ghost.hostname, ghost.role, ghost.wanted_role = "g" * 25, "", "manager", "manager"
+    ghost.described, ghost.state = False, "unknown"
+    ghost.forget()
+    nodes[ghost.id] = ghost
+
+
+async def test_an_entry_that_a_join_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(after_force, "GHOST_SECONDS", 0.2)
+    scene = SCENES["3-of-5-locked"]
+    async with Demo(Scenario("lost", "the quorum is lost", "", _world(scene.managers)), speed=SPEED, seed=1) as demo:
+        stage = Stage(demo, scene, tmp_path)
+        await stage.lose()
+        outcome = await stage.run((scene.steps.index("join"), "intent"), half_joined)
+        assert outcome is not None and outcome.ok, (outcome, stage.events[-12:])
+        assert any(f"an entry without a name: {'g' * 25} is removed" in told for told in stage.events)
         stage.check()
 
 

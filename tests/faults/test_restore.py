@@ -160,6 +160,7 @@ def check(demo: Demo, cluster_id: str, nodes: dict[str, str]) -> None:
     for name in (HOST, OTHER):
         host = world.hosts[name]
         assert host.docker and host.socket
+        assert not [path for path in host.links if path.startswith("/run/swarmtui/")]
         left = {
             path.split("/")[4] for path in (*host.files, *host.folders) if path.startswith("/var/lib/docker/swarm.")
         }

@@ -356,6 +356,13 @@ CLUSTER: Table = {
     12: Field("subnet_size", number),
     13: Field("data_port", number),
 }
+CA_KEY: Table = {
+    3: Field("spec", message({6: Field("ca", message({1: Field("expiry", duration)}))})),
+    4: Field(
+        "root", message({1: Field("key", octets), 2: Field("certificate", octets), 5: Field("rotation", message({}))})
+    ),
+}
+"""Only for whoever signs certificates anew: read on its own, so that no other reader ever holds the key."""
 _UNLOCK_KEY: Table = {1: Field("subsystem", text), 3: Field("key", octets)}
 UNLOCK_KEYS: Table = {9: Field("keys", message(_UNLOCK_KEY), "many")}
 """The cluster's own unlock keys: only ever compared with the one that opened the key file."""

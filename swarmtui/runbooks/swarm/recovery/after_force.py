@@ -33,8 +33,8 @@ UP_SECONDS = 60
 """How long a host that was booted may take until its Docker answers."""
 DOWN_SECONDS = 90.0
 """How long the Swarm may take until it sees that a node is down: 15 s, and half a minute after a force."""
-ASK_SECONDS = 30.0
-PROBE_SECONDS = 8.0
+GHOST_SECONDS = 5.0
+"""How long an entry may be without the name of its host, which the host tells with its first word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +232,37 @@ class RemoveGone(Step):
         voice.say(done)
 
 
+@dataclass(frozen=True, kw_only=True)
+class JoinBack(JoinHost):
+    """Makes a host join the forced Swarm, and removes what attempts that were cut off have left in it.
+
+    A host that got its certificate and then lost the only manager (that was rebooted, say) has an entry already,
+    without a name; when it joins again it gets another one. Seen on 20.10. Nobody else's host is meant: the run holds
+    the cluster alone.
+    """
+
+    async def _ghosts(self, session: Session) -> list[Node]:
+        await self.seed.lead(session)
+        nodes = (await session.refresh()).nodes.values()
+        return [node for node in nodes if not node.hostname and not node.is_ready and not node.is_voter]
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        done = await super().already_done(session, before)
+        return "" if done and await self._ghosts(session) else done
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        if not await super().already_done(session, before):
+            await super().run(session, before, voice)
+        end = time.monotonic() + GHOST_SECONDS
+        while ghosts := await self._ghosts(session):
+            if time.monotonic() >= end:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        for ghost in ghosts:
+            voice.say(f"An attempt to join that was cut off has left an entry without a name: {ghost.id} is removed.")
+            await session.delete(f"/nodes/{ghost.id}")
+
+
 def join_back(
     seed: Seed, at: Where, was: NodeItem, *, advertise: str, listen: str = LISTEN, seconds: int = 120
 ) -> tuple[Step, ...]:
@@ -254,7 +285,7 @@ def join_back(
             name=at.name,
             at=at,
         ),
-        JoinHost(
+        JoinBack(
             id=f"join-{was.id}",
             title=f"Join {at.name} as a {was.role or 'manager'}",
             why="One at a time: the next comes only when this one is reachable.",

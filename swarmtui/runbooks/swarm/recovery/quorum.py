@@ -51,6 +51,7 @@ class RecoverQuorum(Runbook):
             warnings=tuple(draft.warnings),
             rules=rules,
             cluster_id=known.cluster_id,
+            exclusive_hosts=(survivor.at.target, *(old.at.target for old in known.others if old.fenced and old.at)),
             binding=binding_of(
                 known.cluster_id,
                 (survivor.id, survivor.index, survivor.direct, survivor.opened_by, survivor.latches),

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
-import shlex
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,6 @@ import msgspec
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.link.jobs import new_id
 from swarmtui.link.reasons import LinkError
-from swarmtui.link.streaming import StreamError, stream
 from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.link.together import together
 from swarmtui.model.inventory import Inventory, NodeItem
@@ -29,6 +26,7 @@ from swarmtui.runbooks.runbook import Facts, Rule
 from swarmtui.runbooks.swarm.custody import custody_facts
 from swarmtui.runbooks.swarm.managers import read_file
 from swarmtui.runbooks.swarm.recovery.data_root import SETTINGS, START, configured_root, data_root
+from swarmtui.runbooks.swarm.recovery.directory import directory
 from swarmtui.runbooks.swarm.recovery.fence_steps import ROOT
 from swarmtui.runbooks.swarm.recovery.force_steps import latches
 from swarmtui.runbooks.swarm.recovery.gentler import gentler_rules
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     from swarmtui.backups.raft import Contents
 
 QUESTION_SECONDS = 15.0
-LARGEST = 256 << 20
-"""Bytes of a Swarm directory that are taken into memory: one with 2,132 tasks has 3.4 MB."""
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -301,25 +297,13 @@ async def _by_name(
 async def _contents(session: Session, seen: HostSeen, cluster_id: str) -> tuple[str, Contents]:
     """The survivor's data root, and what is in its Swarm directory. Raises RefusedError."""
     from swarmtui.backups import raft
-    from swarmtui.backups.archive import ArchiveFiles
 
     at = seen.at
     host = await at.reach(session)
     root = await data_root(host, seen)
     keys, trouble = await keys_of(session.vault, cluster_id)
-    # Into memory only: where autolock is off, the raft's key is in it in clear.
-    taken = io.BytesIO()
-
-    def take(batch: bytes) -> None:
-        if taken.tell() > LARGEST:
-            raise RefusedError(f"{root}/swarm on {at.name} is larger than a Swarm's can be.", "Look what is in there.")
-        taken.write(batch)
-
-    tar = f"tar --create --sparse --hole-detection=raw --directory={shlex.quote(root)} --file=-"
-    # A hot tar exits 1 where a file changed under it; without a quorum nothing is agreed on meanwhile.
-    with contextlib.suppress(StreamError):
-        await stream(host, at.root(f"{tar} swarm/certificates swarm/raft"), take)
-    contents = await asyncio.to_thread(raft.read, ArchiveFiles(taken), [key.secret for key in keys])
+    files = await directory(session, at, root)
+    contents = await asyncio.to_thread(raft.read, files, [key.secret for key in keys])
     if contents.opened and contents.inventory is not None and contents.node_id:
         return root, contents
     if contents.locked and not contents.opened_by:

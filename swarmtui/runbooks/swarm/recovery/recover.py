@@ -22,6 +22,7 @@ from swarmtui.model.recovery import Condition, Diagnosis, Kept, Member, Way, Wor
 from swarmtui.model.swarm import Role, host_of
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.swarm.recovery.recover_facts import Host, Listed, look_around, raft_index
+from swarmtui.runbooks.swarm.recovery.recover_ucp import with_ucp
 from swarmtui.runbooks.swarm.unlock_steps import keys_of
 from swarmtui.session import Session
 
@@ -49,11 +50,12 @@ class Around(msgspec.Struct, frozen=True):
     remembered_at: float = 0.0
 
 
-async def happened(session: Session, dead: Collection[str] = ()) -> tuple[Around, Diagnosis]:
+async def happened(session: Session, dead: Collection[str] = (), *, accounts: bool = False) -> tuple[Around, Diagnosis]:
     """Looks at everything, and finds the least destructive way out.
 
     Args:
         dead: names, node ids or addresses of managers that a person says are lost for good.
+        accounts: compare UCP's accounts with those of its backup too; begins the session where it was not.
     """
     around, places = await _looked(session, frozenset(dead))
     found = await _found(session, around)
@@ -61,7 +63,15 @@ async def happened(session: Session, dead: Collection[str] = ()) -> tuple[Around
         # Which log is the most advanced decides what is kept. It is read only now: it takes a moment.
         around = await _with_indexes(session, around, places)
         found = await _found(session, around)
+    if accounts:
+        found = await with_ucp(session, around.cluster_id, _working(around), found)
     return around, found
+
+
+def _working(around: Around) -> dict[str, str]:
+    """Name → SSH target of the managers that work."""
+    names = {member.name for member in around.members if member.condition is Condition.WORKS}
+    return {name: target for name, target in around.hosts.items() if name in names}
 
 
 async def _looked(session: Session, dead: frozenset[str]) -> tuple[Around, dict[str, Host]]:
@@ -261,6 +271,7 @@ async def _backups(session: Session, around: Around) -> tuple[Kept, ...]:
         )
         for entry in entries
         if entry.manifest is not None
+        and entry.kind == "swarm"
         and not entry.broken
         # Where nobody tells which Swarm it is, it may be that of the same name.
         and (around.cluster_id or entry.manifest.cluster == session.name)

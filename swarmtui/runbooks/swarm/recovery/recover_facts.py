@@ -303,7 +303,7 @@ def _each_once(hosts: Iterable[Host]) -> list[Host]:
     reached: dict[str, Host] = {}
     for host in hosts:
         if not host.seen.trouble:
-            reached.setdefault(host.node_id or host.seen.at.target, host)
+            reached.setdefault(host.node_id or _machine(host), host)
     by_id: dict[str, Host] = {}
     for host in hosts:
         if host.seen.trouble and host.node_id and host.node_id not in reached:
@@ -317,6 +317,15 @@ def _each_once(hosts: Iterable[Host]) -> list[Host]:
     for node_id, host in zip(unknown, nameless, strict=False):
         by_id[node_id] = msgspec.structs.replace(host, node_id=node_id)
     return [*reached.values(), *by_id.values()]
+
+
+def _machine(host: Host) -> str:
+    """Which machine it is, where its Docker says nothing: its own name, and all of its addresses.
+
+    The configuration may name it by its address, and the ssh configuration by its name.
+    """
+    addresses = host.seen.addresses
+    return f"{host.name} {' '.join(sorted(addresses))}" if addresses else host.seen.at.target
 
 
 def _raft_addresses(hosts: Iterable[Host]) -> frozenset[str]:

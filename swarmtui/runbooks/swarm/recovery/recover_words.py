@@ -39,6 +39,7 @@ WAYS = {
     Way.CERTIFICATES: "sign the certificates anew",
     Way.RECREATE: "create again what was deleted",
     Way.SPLIT: "end one of the two Swarms",
+    Way.UCP: "restore UCP alone",
     Way.FORCE: "force a new cluster",
     Way.RESTORE: "restore a backup",
     Way.REBUILD: "build it anew",

@@ -177,7 +177,7 @@ def data_of(entry: Entry, ids: Sequence[str], keys: Keys) -> dict[str, Secret]:
 
 
 def _entry(session: Session, cluster_id: str, name: str) -> Entry:
-    entry = session.backups.entry(cluster_id, name)
+    entry = session.backups.entry(cluster_id, name, "swarm")
     if entry.broken:
         raise UsageError(f"The backup {one_line(entry.id)} cannot be used: {entry.broken}", "Name another one.")
     return entry

@@ -55,6 +55,7 @@ class Restore(Runbook):
             warnings=tuple(draft.warnings),
             rules=rules,
             cluster_id=backup.cluster_id,
+            exclusive_hosts=(host.at.target, *(old.seen.at.target for old in known.others if old.joins)),
             binding=binding_of(
                 backup.id,
                 backup.certificate,

@@ -302,6 +302,8 @@ async def _others(
         if around.hosts.get(member.name) not in own
         and member.address not in own
         and not (host.node_id and member.node_id == host.node_id)
+        # By whatever name it is reached: the very same machine.
+        and not (member.addresses and member.addresses == frozenset(host.seen.addresses))
     ]
     found = list(await asyncio.gather(*(_old(session, backup, one, dead, host) for one in today)))
     there = {old.node_id for old in found} | {

@@ -105,7 +105,8 @@ async def chosen(session: Session, cluster_id: str | None, name: str) -> Entry:
         raise UsageError(error.what.replace("rehearsed", "restored"), error.next_step) from None
     if name != "latest":
         return entry
-    entries = [one for one in await asyncio.to_thread(session.backups.entries, entry.cluster_id) if not one.broken]
+    there = await asyncio.to_thread(session.backups.entries, entry.cluster_id)
+    entries = [one for one in there if not one.broken and one.kind == "swarm"]
     return next((one for verdict in ("yes", "not proved") for one in entries if one.would_restore == verdict), entry)
 
 
@@ -125,7 +126,7 @@ async def look_inside(session: Session, entry: Entry, keys: Keys) -> BackupSeen:
         certificate = _digest(files)
         size = sum(files.size(name) for name in files.names())
     others = await asyncio.to_thread(session.backups.entries, entry.cluster_id)
-    proved = [one for one in others if not one.broken and one.would_restore == "yes"]
+    proved = [one for one in others if not one.broken and one.kind == "swarm" and one.would_restore == "yes"]
     newest = proved[0].id if proved else ""
     return BackupSeen(
         id=entry.id,

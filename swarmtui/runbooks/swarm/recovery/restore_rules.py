@@ -14,6 +14,8 @@ MB = 1 << 20
 RAFT_GROWTH = 2 * 64 * MB
 """A manager that starts preallocates further files of its raft log, 64 MB each (swarm-dr.md §1)."""
 SPARE = 64 * MB
+_NAME = re.compile(r"\d{8}T(\d{6})Z-.+")
+"""What backups are called: when they were taken, and of which manager."""
 _ENGINE = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -50,9 +52,8 @@ def rules_of(facts: RestoreFacts) -> tuple[Rule, ...]:
     found += [not_fenced(old.name, old.seen.trouble) for old in facts.others if not old.reached and not old.dead]
     if backup.verdict != "yes":
         instead = f" {backup.better} is proved: backup={backup.better}" if backup.better else ""
-        found.append(
-            Rule("unproved", backup.id, f"It is not proved that {backup.id} would restore: {backup.because}.{instead}")
-        )
+        what = f"It is not proved that {backup.id} would restore: {backup.because}.{instead}"
+        found.append(Rule("unproved", short(backup.id), what))
     if older(facts.host.seen.version, backup.engine):
         found.append(
             Rule(
@@ -65,6 +66,12 @@ def rules_of(facts: RestoreFacts) -> tuple[Rule, ...]:
     if backup.autolock:
         found += custody_rules(facts.custody, backup.cluster)
     return tuple(found)
+
+
+def short(backup_id: str) -> str:
+    """The time of day in a backup's name: enough to mean this one, little enough to type at three in the morning."""
+    found = _NAME.fullmatch(backup_id)
+    return found[1] if found else backup_id
 
 
 def older(version: str, than: str) -> bool:

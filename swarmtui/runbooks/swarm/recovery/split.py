@@ -70,6 +70,7 @@ class EndSplit(Runbook):
             warnings=warnings,
             rules=rules,
             cluster_id=known.cluster_id,
+            exclusive_hosts=_hosts(known),
             binding=binding_of(
                 known.cluster_id,
                 keeps,
@@ -79,6 +80,12 @@ class EndSplit(Runbook):
             ),
             nothing="" if steps else f"Nothing to do: there are no two Swarms. {known.situation}",
         )
+
+
+def _hosts(known: SplitFacts) -> tuple[str, ...]:
+    """Where nobody else works meanwhile."""
+    seed = (known.seed,) if known.seed is not None else ()
+    return tuple(at.target for at in (*seed, *known.staying, *(one.at for one in known.leaving)))
 
 
 def _warnings(known: SplitFacts) -> tuple[str, ...]:
