@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# Three labs at once, which mostly wait for Docker, is what two cores bear; then the rest: groups in tests/lab/fixtures.py.
+# Three labs at once, which mostly wait for Docker, is what two cores bear, and one worker for the rest: tests/lab/groups.py.
 # Six thousand tests beside three labs: one that fails is tried once more and told as RERUN, on the lab twice.
-WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder --reruns 1
+WORKERS := -n 4 --dist loadgroup --no-loadscope-reorder --reruns 1
 
 .PHONY: help setup demo test test-fast faults check bench screenshots lab lab-packages lock clean
 

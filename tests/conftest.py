@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from textual import constants
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
+
+from tests.lab.groups import LabsApart, group
 
 # A strip keeps the sequences it was first written as, and blank ones are shared by all apps of a process: with two
 # kinds of terminal in one worker, one would see the other's colours. In the module too: a plugin imported it before.
 os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"
 setattr(constants, "COLOR_SYSTEM", "truecolor")  # noqa: B010  # a Final, to mypy
 
+# Where this is set, no `swarmtui` that a test starts would find its modules compiled: 1.5 s of work instead of 0.5,
+# hundreds of times. Nor would the next run find the tests themselves compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 pytest_plugins = ["tests.lab.fixtures"]
 
@@ -20,9 +29,13 @@ pytest_plugins = ["tests.lab.fixtures"]
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Before pytest-xdist looks at the groups."""
-    from tests.lab.fixtures import group  # not above: pytest wants to load its plugins itself
-
     group(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Labs on few workers, and what needs none on all (`--dist loadgroup`)."""
+    return LabsApart(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """The lab for pytest: `lab` and `lab26` (3 managers, 2 workers, a calm Swarm before each test), `make_lab`.
 
 Where the lab cannot run, its tests are left out with one line that says why; under CI, as root on Debian, they fail.
-Under pytest-xdist a lab stays with one worker: labs are dear to start, and few of them at once are what two cores bear.
+Under pytest-xdist a lab stays with one worker: see tests/lab/groups.py.
 """
 
 from __future__ import annotations
@@ -9,28 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab import base
+from tests.lab.groups import on_lab
 from tests.lab.lab import Lab, fill_template
 from tests.lab.why import lab_must_run, why_no_lab
 
 MakeLab = Callable[..., Lab]
-MARKS = ("lab", "lab26")
-FIXTURES = {"lab", "lab26", "lab_session", "lab26_session", "make_lab"}
-SERVICES = {"services", "stacks", "rebalance", "objects"}
-"""Files of tests/actions that act on what runs, not on nodes."""
-SWARM = {"autolock", "build", "replace"}
-"""Files of tests/actions that make, lock and mend a Swarm."""
-BACKUPS = {"backup", "backup_faults", "backup_sizes", "rehearse"}
-"""Files of tests/actions that take backups and restore them aside."""
-RECOVERY = {"end_split", "recover", "recover_quorum", "recreate", "restore", "restore_address"}
-"""Files of tests/actions that find out what happened to a Swarm, and bring it back."""
-LABS = ("lab-recovery", "lab", "lab-backups", "lab-actions", "lab-services", "lab-swarm")
-"""The groups of tests that share a lab, the longest first."""
 FULL = os.environ.get("SWARMTUI_FAULTS") == "full"
 """The full matrix (make faults): every fault at every step, and not a choice."""
 _left_out = pytest.StashKey[tuple[int, str]]()
@@ -59,37 +47,6 @@ def in_this_run(item: pytest.Item) -> bool:
         return True
     parameters = getattr(item, "callspec", None)
     return bool(marked.args) and (parameters is None or not set(marked.args) & set(parameters.id.split("-")))
-
-
-def on_lab(item: pytest.Item) -> bool:
-    """Whether a test needs a lab."""
-    marked = any(item.get_closest_marker(mark) for mark in MARKS)
-    return marked or bool(FIXTURES & set(getattr(item, "fixturenames", ())))
-
-
-def group(items: list[pytest.Item]) -> None:
-    """Says which tests stay together on one worker of pytest-xdist, the longest groups first.
-
-    Each kind of operation (tests/actions) has a lab of its own, everything else on the lab another one; they come
-    first, as they are long and mostly wait. What needs no lab goes by its file, into what time is left.
-    """
-    groups = {item: _lab_of(item.path) if on_lab(item) else str(item.path) for item in items}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-        if on_lab(item):
-            # Elections, agents and three labs on two cores: one that fails is tried again, and told (RERUN).
-            item.add_marker(pytest.mark.flaky(reruns=2))
-    items.sort(key=lambda item: LABS.index(groups[item]) if groups[item] in LABS else len(LABS))
-
-
-def _lab_of(path: Path) -> str:
-    stem = path.stem.removeprefix("test_")
-    if "backups" in path.parts:
-        return "lab-backups"
-    if "actions" not in path.parts:
-        return "lab"
-    kinds = {"lab-services": SERVICES, "lab-swarm": SWARM, "lab-backups": BACKUPS, "lab-recovery": RECOVERY}
-    return next((group for group, stems in kinds.items() if stem in stems), "lab-actions")
 
 
 class LeftOut:
