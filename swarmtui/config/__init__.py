@@ -18,6 +18,7 @@ from swarmtui.config.backups import BackupsConfig, wrong_in_backups
 from swarmtui.config.lines import wrong
 from swarmtui.config.recovery import RecoveryConfig, wrong_in_recovery
 from swarmtui.config.tables import mistyped, unknown
+from swarmtui.config.ucp import UcpConfig, wrong_in_ucp
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
 
@@ -29,6 +30,7 @@ __all__ = [
     "Config",
     "RecoveryConfig",
     "Theme",
+    "UcpConfig",
     "UiConfig",
     "backups_dir",
     "default_path",
@@ -47,6 +49,7 @@ SECRET_KINDS = (
     "ucp-password",
     "dtr-password",
     "backup-passphrase",
+    "ucp-passphrase",
     "ssh-passphrase",
     "sudo-password",
 )
@@ -73,6 +76,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             → where. Never a secret itself.
         backups: what its own table of backups says, as it stands there; see `Config.backups_of`.
         recovery: what its operator asks after a disaster.
+        ucp: where its UCP (MKE) is reached, and as whom.
     """
 
     managers: tuple[str, ...] = ()
@@ -88,6 +92,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets: dict[str, str | dict[str, str]] = msgspec.field(default_factory=dict)
     backups: dict[str, Any] = msgspec.field(default_factory=dict)
     recovery: RecoveryConfig = RecoveryConfig()
+    ucp: UcpConfig = UcpConfig()
 
 
 Theme: TypeAlias = Literal["dark", "light", "contrast"]
@@ -229,6 +234,8 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
         if key == "backups":
             _backups(file, text, where, value)
         if key == "recovery" and isinstance(value, dict) and (found := wrong_in_recovery(value)):
+            raise wrong(file, text, (*where, key), *found)
+        if key == "ucp" and isinstance(value, dict) and (found := wrong_in_ucp(value)):
             raise wrong(file, text, (*where, key), *found)
         if mistake := mistyped(key, value, ClusterConfig):
             raise wrong(file, text, where, key, *mistake)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -18,16 +18,23 @@ from swarmtui.contact.known import Known
 from swarmtui.link.certificates import Opener, keep_reading
 from swarmtui.link.locked import EngineOf, keep_looking
 from swarmtui.link.target import SshTarget, parse_target
+from swarmtui.link.ucp.watching import Addresses, HostOf, UcpWatch
 from swarmtui.model.backups import BackupHolding
 from swarmtui.model.swarm import KeyHolding, Snapshot
 from swarmtui.opening import Opening, node_target
 from swarmtui.vault import Vault
-from swarmtui.vault.holding import Get, compare, keep_comparing
+from swarmtui.vault.holding import compare, keep_comparing
 
 REMEMBER_SECONDS = 2.0
 """How often it is looked whether the nodes are others than those that were written down; that costs nothing."""
 AGAIN_SECONDS = 600.0
 """How often it is written down that they were seen, where nothing changed."""
+
+
+class Get(Protocol):
+    """GETs from the engine of the manager in use. Raises LinkError or EngineError."""
+
+    def __call__(self, path: str, params: Mapping[str, str] | None = None) -> Awaitable[bytes]: ...
 
 
 class Beside:
@@ -38,14 +45,34 @@ class Beside:
         engine_of: the engine of a node's own socket; asks nobody anything.
         vault: where the unlock key may be. Not opened while autolock is off.
         look: what there is of backups of a cluster (blocking).
+        ucp: where the web servers of its UCP are, as far as somebody said.
+        host_of: a node's host over SSH; asks nobody anything.
     """
 
-    def __init__(self, known: Known, get: Get, engine_of: EngineOf, vault: Callable[[], Vault], look: Look) -> None:
+    def __init__(
+        self,
+        known: Known,
+        get: Get,
+        engine_of: EngineOf,
+        vault: Callable[[], Vault],
+        look: Look,
+        ucp: Addresses,
+        host_of: HostOf,
+    ) -> None:
         self._known = known
         self._get = get
         self._engine_of = engine_of
         self._vault = vault
         self._look = look
+        self.ucp = UcpWatch(
+            lambda: known.snapshot,
+            lambda: (known.connection.node_id, known.connection.via),
+            get,
+            host_of,
+            engine_of,
+            ucp,
+            lambda seen: known.learnt(ucp=seen),
+        )
 
     def works(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What is to run as long as a manager is in use, each until it is cancelled."""

@@ -61,6 +61,7 @@ class Known:
             locked=kept.locked,
             rivals=kept.rivals,
             backups=kept.backups,
+            ucp=kept.ucp,
         )
 
     def learnt(self, **changes: Any) -> None:

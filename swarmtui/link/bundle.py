@@ -22,6 +22,7 @@ from typing import IO
 
 from swarmtui.errors import UsageError
 from swarmtui.link.target import TcpTarget, TlsFiles, check_key, endpoint, tcp_address
+from swarmtui.model.text import one_line
 
 ARCHIVE_MAX = 16 << 20
 """Bytes of a whole archive. Real ones are below 100 KB."""
@@ -30,6 +31,8 @@ MEMBER_MAX = 1 << 20
 MEMBERS_MAX = 1_000
 _KEYS = ("ca.pem", "cert.pem", "key.pem")
 _WANTED = frozenset((*_KEYS, "env.sh", "meta.json", *(f"tls/docker/{name}" for name in _KEYS)))
+_FOR_OTHERS = frozenset(("cert.pub", "env.ps1", "env.cmd", "kube.yml", *(f"tls/kubernetes/{name}" for name in _KEYS)))
+"""What is of no use to us, but to whoever gets the whole bundle."""
 _NESTED = "ucp-docker-bundle.zip"
 _DOCKER_HOST = re.compile(r"""^\s*(?:export\s+)?DOCKER_HOST=["']?([^\s"';]+)""", re.MULTILINE)
 
@@ -55,12 +58,54 @@ def open_bundle(path: Path, into: Path) -> TcpTarget:
     return _of_folder(folder, path.stem)
 
 
+def new_bundle(content: bytes, folder: Path, source: str) -> TcpTarget:
+    """Unpacks a bundle that was just downloaded, all of it, into a folder that is new or empty (0700, files 0600).
+
+    The docker CLI can use the folder as well, whatever version of UCP it is from: keys and env.sh lie at its top.
+
+    Args:
+        source: where it is from, for an error: "The client bundle of bob".
+
+    Raises:
+        UsageError: it is no bundle, or a hostile one; or the folder cannot be made, or is not empty.
+    """
+    work: Path | None = None
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prefix = f".unpacking-{folder.name}-"
+        for old in folder.parent.iterdir():
+            if old.name.startswith(prefix):
+                # A run that was killed here: there is a private key in it.
+                shutil.rmtree(old, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+        _take(io.BytesIO(content), work, source, nested=True, wanted=_WANTED | _FOR_OTHERS)
+        made = _of_folder(work, folder.name)
+        for key in _KEYS:
+            if not (work / key).exists():
+                _write(work / key, (work / "tls" / "docker" / key).read_bytes())
+        if not (work / "env.sh").exists():
+            lines = ("DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=$PWD", f"DOCKER_HOST={made}")
+            _write(work / "env.sh", "".join(f"export {line}\n" for line in lines).encode())
+        # Onto an empty folder this is one step as well; onto anything else it fails.
+        work.rename(folder)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise UsageError(f"{source} cannot be opened: {one_line(str(error))}.", "Download it anew.") from error
+    except OSError as error:
+        raise UsageError(
+            f"{source} cannot be unpacked into {folder}: {error.strerror or error}.", "Name a folder that is new."
+        ) from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+    return _of_folder(folder, folder.name)
+
+
 def _unpack(path: Path, folder: Path) -> None:
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
     try:
         with path.open("rb") as stream:
-            _take(stream, work, path, nested=True)
+            _take(stream, work, str(path), nested=True, wanted=_WANTED)
         # The rename is what makes it a bundle: an unpacking that was cut off is never taken for one.
         with contextlib.suppress(FileExistsError):
             work.rename(folder)
@@ -68,30 +113,33 @@ def _unpack(path: Path, folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _take(stream: IO[bytes], work: Path, path: Path, *, nested: bool) -> None:
+def _take(stream: IO[bytes], work: Path, source: str, *, nested: bool, wanted: frozenset[str]) -> None:
     with zipfile.ZipFile(stream) as archive:
         members = archive.infolist()
         if len(members) > MEMBERS_MAX:
-            raise _hostile(path, f"{len(members)} files")
+            raise _hostile(source, f"{len(members)} files")
         for member in members:
-            _check(member, path)
+            _check(member, source)
         top = _top(members)
         for member in members:
             name = member.filename.removeprefix(top)
-            if name in _WANTED:
-                _write(work / name, _read(archive, member, path))
-        if nested and not (work / "ca.pem").exists() and not (work / "tls").exists():
+            if name in wanted and (nested or not (work / name).exists()):
+                _write(work / name, _read(archive, member, source))
+        keys = (work / "ca.pem").exists() or (work / "tls").exists()
+        address = (work / "env.sh").exists() or (work / "meta.json").exists()
+        if nested and not (keys and address):
             for member in members:
                 if member.filename.removeprefix(top) == _NESTED:
-                    _take(io.BytesIO(_read(archive, member, path)), work, path, nested=False)
+                    inner = io.BytesIO(_read(archive, member, source))
+                    _take(inner, work, source, nested=False, wanted=wanted)
 
 
-def _check(member: zipfile.ZipInfo, path: Path) -> None:
+def _check(member: zipfile.ZipInfo, source: str) -> None:
     name = PurePosixPath(member.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or re.match(r"[A-Za-z]:", member.filename):
-        raise _hostile(path, "a file that would land outside of its folder")
+        raise _hostile(source, "a file that would land outside of its folder")
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise _hostile(path, "a symbolic link")
+        raise _hostile(source, "a symbolic link")
 
 
 def _top(members: list[zipfile.ZipInfo]) -> str:
@@ -102,12 +150,12 @@ def _top(members: list[zipfile.ZipInfo]) -> str:
     return ""
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bytes:
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, source: str) -> bytes:
     with archive.open(member) as stream:
         # The size in the directory of an archive is a claim: what counts is what comes out.
         content = stream.read(MEMBER_MAX + 1)
     if len(content) > MEMBER_MAX:
-        raise _hostile(path, "a file far larger than any of a bundle")
+        raise _hostile(source, "a file far larger than any of a bundle")
     return content
 
 
@@ -120,9 +168,9 @@ def _write(file: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def _hostile(path: Path, what: str) -> UsageError:
+def _hostile(source: str, what: str) -> UsageError:
     return UsageError(
-        f"{path} is no honest client bundle: it has {what} in it.", "Nothing was unpacked; ask where it is from."
+        f"{source} is no honest client bundle: it has {what} in it.", "Nothing was unpacked; ask where it is from."
     )
 
 

@@ -10,7 +10,7 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -147,7 +147,7 @@ class Job:
     # -- what goes over the connection -----------------------------------------------------------------------------
 
     async def start(self, work: Archiving, beside: bytes) -> None:
-        """Puts the scripts there and starts them. Returns at once; `state` tells how it goes.
+        """Puts the scripts of a backup there and starts them. Returns at once; `state` tells how it goes.
 
         Args:
             beside: what is kept with the archive, to be read again by whoever fetches it.
@@ -156,15 +156,34 @@ class Job:
             JobError: it could not be started: nothing was stopped.
             LinkError: the connection was lost: it may have been started.
         """
-        await self._must(
-            self._root(f"mkdir -p -m 0700 {BASE} {FOLDER} {self.folder}"), f"No folder can be made in {BASE}"
-        )
-        await self._put(BESIDE, beside)
-        await self._put("after.sh", job_scripts.after(work).encode())
-        await self._put("job.sh", job_scripts.job(work).encode())
+        await self.begin(job_scripts.job(work), job_scripts.after(work), {BESIDE: beside})
+
+    async def begin(self, work: str, after: str, files: Mapping[str, bytes]) -> None:
+        """Puts two scripts there and starts the first. Returns at once; `state` tells how it goes.
+
+        Args:
+            work: what is done, and writes the lines that `state` reads.
+            after: what is run when that is over, also when it was killed.
+            files: what lies beside them, by name; no secrets: they would be on the host's disk.
+
+        Raises:
+            JobError: it could not be started.
+            LinkError: the connection was lost: it may have been started.
+        """
+        await self.make()
+        for name, content in files.items():
+            await self._put(name, content)
+        await self._put("after.sh", after.encode())
+        await self._put("job.sh", work.encode())
         if not self.systemd:
             await self._put("guard.sh", job_scripts.guard(self.folder).encode())
         await self._must(self.launch_line, "The job cannot be started")
+
+    async def make(self) -> None:
+        """Makes its folder, which only root may enter. Raises JobError, LinkError."""
+        await self._must(
+            self._root(f"mkdir -p -m 0700 {BASE} {FOLDER} {self.folder}"), f"No folder can be made in {BASE}"
+        )
 
     @property
     def launch_line(self) -> str:

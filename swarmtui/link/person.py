@@ -42,6 +42,19 @@ class KeyPerson(Person, Protocol):
 
 
 @runtime_checkable
+class SecretPerson(Person, Protocol):
+    """A person who can be asked for a password or passphrase that an operation needs."""
+
+    async def secret(self, what: str) -> str | None:
+        """It; None to go without it.
+
+        Args:
+            what: what it is: "Password of admin on the UCP of prod".
+        """
+        ...
+
+
+@runtime_checkable
 class KeepingPerson(Person, Protocol):
     """A person who can say whether what was typed may be kept."""
 

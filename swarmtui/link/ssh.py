@@ -173,6 +173,23 @@ class SshHost:
             raise self._lost(error) from error
         return path
 
+    async def forward_port(self, host: str, port: int) -> Path:
+        """Makes a local socket, as `forward_socket` does, whose connections end in a TCP port as seen from the host.
+
+        Raises:
+            LinkError: the connection was lost.
+        """
+        path = await self._new_socket()
+        listening = asyncio.ensure_future(self._connection.forward_local_path_to_port(str(path), host, port))
+        try:
+            await asyncio.shield(listening)
+        except asyncio.CancelledError:
+            (await listening).close()
+            raise
+        except (asyncssh.Error, OSError) as error:
+            raise self._lost(error) from error
+        return path
+
     async def forward_command(self, command: str) -> tuple[Path, StdioForward]:
         """Makes a local socket each of whose connections runs a command on the host and talks to its streams."""
         path = await self._new_socket()

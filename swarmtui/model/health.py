@@ -8,44 +8,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from enum import IntEnum
-
-from msgspec import Struct
 
 from swarmtui.model.backups import BackupHolding, age_words
+from swarmtui.model.finding import Finding, Severity, alarms
 from swarmtui.model.quorum import Quorum, quorum, tolerance_of
 from swarmtui.model.swarm import Availability, Node, Snapshot
+from swarmtui.model.ucp.health import ucp_findings
+from swarmtui.model.ucp.status import runs_ucp
+
+__all__ = ["Finding", "Severity", "alarms", "backup_findings", "findings", "runs_ucp"]
 
 DAY = 86_400.0
 CERTIFICATE_WARNING = 14 * DAY
 CERTIFICATE_CRITICAL = 2 * DAY
-
-
-class Severity(IntEnum):
-    """As monitoring systems count it. ADVICE is worth doing and raises no alarm."""
-
-    ADVICE = 0
-    WARNING = 1
-    CRITICAL = 2
-
-
-class Finding(Struct, frozen=True):
-    """One thing that is wrong or could be better.
-
-    Attributes:
-        rule: id of the rule, stable.
-        about: name of the object concerned, "" for the whole cluster.
-        what: one sentence.
-        advice: what to do, one sentence.
-        node_id: id of the node concerned, if it is one.
-    """
-
-    rule: str
-    severity: Severity
-    about: str
-    what: str
-    advice: str
-    node_id: str = ""
 
 
 def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> list[Finding]:
@@ -68,14 +43,10 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
         *backup_findings(snapshot.backups, now),
         *_tasks(snapshot),
         *_workload(snapshot),
+        *ucp_findings(snapshot, now),
     ]
     found.sort(key=lambda f: (-f.severity, f.rule, f.about))
     return found
-
-
-def alarms(found: list[Finding]) -> list[Finding]:
-    """The findings that call for somebody: warnings and critical ones."""
-    return [finding for finding in found if finding.severity > Severity.ADVICE]
 
 
 def _rivals(snapshot: Snapshot) -> Iterator[Finding]:
@@ -385,10 +356,3 @@ def _workload(snapshot: Snapshot) -> Iterator[Finding]:
                 f"Managers take user tasks: {', '.join(sorted(working))}.",
                 "Drain the managers, or limit what may run there.",
             )
-
-
-def runs_ucp(snapshot: Snapshot) -> bool:
-    """Whether UCP (MKE) manages this Swarm: its agents run as global services."""
-    return any(
-        service.name in ("ucp-agent", "ucp-agent-win", "ucp-cluster-agent") for service in snapshot.services.values()
-    )

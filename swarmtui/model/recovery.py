@@ -36,6 +36,7 @@ __all__ = [
     "Way",
     "Worker",
     "diagnose",
+    "with_lost_accounts",
 ]
 
 _RUNNING = "Running tasks keep running."
@@ -173,6 +174,7 @@ _NOT = {
     Way.CERTIFICATES: "no expired certificate was seen that this would mend",
     Way.RECREATE: "it takes a quorum to create anything",
     Way.SPLIT: "no two Swarms live side by side",
+    Way.UCP: "UCP is restored into a Swarm that has its quorum",
     Way.FORCE: "managers can still come back, or none is left to force",
     Way.RESTORE: "there is a way that loses nothing, or less",
     Way.REBUILD: "there is something to begin with",
@@ -184,6 +186,7 @@ _NOT_WITH_QUORUM = {
     Way.NETWORK: "the managers hear each other",
     Way.CERTIFICATES: "the managers that work renew their own; one whose certificate has expired joins anew",
     Way.RECREATE: "no backup holds anything that the Swarm has not",
+    Way.UCP: "no backup of UCP is known to have accounts that UCP has no more",
     Way.FORCE: "the quorum holds: forcing would only lose managers",
     Way.RESTORE: "the quorum holds: a restore would throw away what is there",
 }
@@ -193,6 +196,21 @@ def _refused(best: Way, *, quorum: bool) -> tuple[Advice, ...]:
     """Every other way, with the reason why it is not the one."""
     reasons = {**_NOT, **(_NOT_WITH_QUORUM if quorum else {})}
     return tuple(Advice(way, reason) for way, reason in reasons.items() if way is not best)
+
+
+def with_lost_accounts(found: Diagnosis, backup: str, names: Sequence[str], *, target: str = "") -> Diagnosis:
+    """The same, where UCP lost accounts that a backup of it has: UCP alone is restored, and the Swarm is left alone.
+
+    Args:
+        names: of those accounts.
+    """
+    if not found.holds or not names:
+        return found
+    advice = Ways(target, ()).restore_ucp(backup, names)
+    others = tuple(one for one in found.others if one.way is not Way.UCP)
+    if found.best.way is not Way.NOTHING:
+        return replace(found, then=(*found.then, advice), others=others)
+    return replace(found, best=advice, others=(Advice(Way.NOTHING, _NOT[Way.NOTHING]), *others))
 
 
 def _two(working: Sequence[Member], ways: Ways) -> Diagnosis:

@@ -42,6 +42,7 @@ class Way(StrEnum):
     CERTIFICATES = "renew-certificates"
     RECREATE = "recreate"
     SPLIT = "end-split"
+    UCP = "restore-ucp"
     FORCE = "force-new-cluster"
     RESTORE = "restore"
     REBUILD = "rebuild"

@@ -79,17 +79,14 @@ class Ways:
     def certificates(self, members: Sequence[Member]) -> Advice:
         """Managers whose certificates have expired, and none is left that would renew them."""
         names = tuple(member.name for member in members)
-        first = members[0]
-        at = f"ssh {first.host} " if first.host else ""
         because = (
-            f"The certificate of {', '.join(names)} has expired, and no manager is left that renews it. On each: stop "
-            "Docker, sign swarm-node.crt anew with the Swarm's CA key (same subject, same public key), start Docker: "
-            "they find each other again, with nothing lost. The CA key is yours where you gave it (docker swarm ca); "
-            "else it is in the raft log. Where nobody has it: a new cluster forced on one of them keeps the content, "
-            "and renews that one's certificate (swarm.recover-quorum)."
+            f"The certificate of {', '.join(names)} has expired, and no manager is left that renews it. Each is signed "
+            "anew with the Swarm's own CA key, which is in the raft log: they find each other again, with nothing "
+            "lost. Where the CA is an external one, sign them with that (same subject, same public key, Docker "
+            "stopped). Where nobody has its key: a new cluster forced on one of them keeps the content, and renews "
+            "that one's certificate (swarm.recover-quorum)."
         )
-        command = f"{at}openssl x509 -noout -enddate -in {shlex.quote(f'{first.root}/{CERTIFICATE}')}"
-        return Advice(Way.CERTIFICATES, because, names, command)
+        return self._run(Way.CERTIFICATES, because, names, "swarm.renew-certificates", {})
 
     def bring_back(self, away: Sequence[Member], missing: int) -> Advice:
         """Hosts that nobody gets to, and with which there would be a quorum."""
@@ -106,6 +103,15 @@ class Ways:
         names = ", ".join(backup.gone[:5]) + (f" and {len(backup.gone) - 5} more" if len(backup.gone) > 5 else "")
         because = f"Backup {backup.id} ({backup.age} old) has what the Swarm has no more: {names}."
         return self._run(Way.RECREATE, because, (backup.id,), "swarm.recreate", {"backup": backup.id})
+
+    def restore_ucp(self, backup: str, names: Sequence[str]) -> Advice:
+        """The Swarm is well, and UCP has lost accounts."""
+        some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        because = (
+            f"Backup {backup} of UCP has accounts that UCP has no more: {some}. If nobody meant to delete them, UCP "
+            "alone is restored: the Swarm and its services are left alone; what was changed in UCP since is lost."
+        )
+        return self._run(Way.UCP, because, (backup,), "ucp.restore", {"backup": backup})
 
     def last_resort(self, members: Sequence[Member], kept: Sequence[Kept]) -> Advice:
         """Too few managers can ever come back: what is left loses something."""
@@ -207,10 +213,7 @@ class Ways:
     def _typed(self, runbook: str, params: Mapping[str, str]) -> str:
         # Names come from the cluster: a person will copy this line into a shell.
         values = " ".join(shlex.quote(f"{key}={value}") for key, value in params.items())
-        return f"swarmtui run {runbook} {values}{self._target}"
-
-
-CERTIFICATE = "swarm/certificates/swarm-node.crt"
+        return f"swarmtui run {runbook}{f' {values}' if values else ''}{self._target}"
 
 
 def _with(sentence: str, member: Member) -> str:

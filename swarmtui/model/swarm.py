@@ -18,6 +18,7 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from swarmtui.model.backups import BackupHolding
     from swarmtui.model.objects import Config, Network, Secret, Volume
+    from swarmtui.model.ucp.status import UcpSeen
 
 _SPELLING = {
     "id": "ID",
@@ -580,6 +581,8 @@ COLLECTIONS = ("nodes", "services", "tasks")
 """What is read all the time."""
 ON_DEMAND = ("networks", "secrets", "configs", "volumes")
 """What is only read while somebody wants it (`Session.want`)."""
+UCP = "ucp"
+"""What is read of UCP: of its managers always, of all nodes while somebody wants it."""
 
 
 class KeyHolding(Struct, frozen=True):
@@ -619,6 +622,7 @@ class Snapshot(Struct, frozen=True):
         rivals: names of the managers that follow another leader, as far as they could be asked: a second Swarm lives.
         unlock_key: whether the vault has the cluster's unlock key; None until somebody compared.
         backups: what the catalogue has of it; None until somebody looked.
+        ucp: what was read of UCP beside the polls; None where there is none, or nobody looked.
     """
 
     seq: int = 0
@@ -639,6 +643,7 @@ class Snapshot(Struct, frozen=True):
     locked: frozenset[str] = frozenset()
     rivals: frozenset[str] = frozenset()
     backups: BackupHolding | None = None
+    ucp: UcpSeen | None = None
 
     @property
     def complete(self) -> bool:

@@ -17,7 +17,7 @@ from swarmtui.vault.recipients import recipient, recipient_lines
 from swarmtui.vault.secret import Entry, Kind, Secret, UnlockKey, VaultError
 from swarmtui.vault.vault import Vault
 
-CLUSTER_KINDS = (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSWORD, Kind.DTR_PASSWORD)
+CLUSTER_KINDS = (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSPHRASE, Kind.UCP_PASSWORD, Kind.DTR_PASSWORD)
 """What a recovery needs. Passphrases of a person's own SSH keys and sudo passwords are not for a shared sheet."""
 
 HOW = """\
@@ -27,6 +27,7 @@ How to use it
   before its rotation: try the previous ones, the newest first. Or put them into the vault of another machine, by pipe:
   `swarmtui secrets set unlock-key CLUSTER_ID` (with --previous for an older one), then `swarmtui run swarm.unlock`.
   Backup passphrase: what opens a backup of that cluster; a backup also wants the unlock key of its time.
+  UCP passphrase: what opens a backup of UCP, and what its restore command asks for (`gpg --decrypt` opens it too).
   UCP and DTR passwords: of the administrator, for the installer's and the backup's commands.
 After a rotation of the unlock key this sheet is out of date: make a new one, and keep this one for older backups.
 """

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     UCP_PASSWORD = "ucp-password"
     DTR_PASSWORD = "dtr-password"
     BACKUP_PASSPHRASE = "backup-passphrase"
+    UCP_PASSPHRASE = "ucp-passphrase"
     SSH_PASSPHRASE = "ssh-passphrase"
     SUDO_PASSWORD = "sudo-password"
 

@@ -18,12 +18,19 @@ LARGEST = 64 * 1024
 """Bytes of a credential that we read; systemd allows 1 MB, a secret of ours is a line."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]*")
-_OF_THE_CLUSTER = frozenset({Kind.UNLOCK_KEY, Kind.UCP_PASSWORD, Kind.DTR_PASSWORD, Kind.BACKUP_PASSPHRASE})
+_OF_THE_CLUSTER = frozenset(
+    {Kind.UNLOCK_KEY, Kind.UCP_PASSWORD, Kind.DTR_PASSWORD, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSPHRASE}
+)
 
 
 def about_of(kind: Kind, text: str) -> str:
     """What a person wrote, as it is asked for: SSH keys by their absolute path."""
     return str(Path(text).expanduser().absolute()) if kind is Kind.SSH_PASSPHRASE else text
+
+
+def _of_a_user(kind: Kind, about: str) -> bool:
+    """Whether it is the password of one user of UCP or DTR, USER@CLUSTER, and not the administrator's."""
+    return kind in (Kind.UCP_PASSWORD, Kind.DTR_PASSWORD) and "@" in about
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Sources:
 
     def by_convention(self, kind: Kind, about: str) -> Found | None:
         """The systemd credential swarmtui.KIND.ABOUT, also under the cluster's name."""
-        names = [about, self.cluster] if kind in _OF_THE_CLUSTER else [about]
+        names = [about, self.cluster] if kind in _OF_THE_CLUSTER and not _of_a_user(kind, about) else [about]
         for name in names:
             if _PLAIN.fullmatch(name) and (found := self._credential(f"swarmtui.{kind}.{name}")):
                 return found
@@ -128,7 +135,9 @@ class Sources:
 
     def _lines(self, kind: Kind, about: str) -> list[Named]:
         """The lines that answer, the exact ones first."""
-        lines = [named for named in self.named if named.kind is kind and named.about in ("", about)]
+        # What is there for the whole cluster is the administrator's, and never another user's.
+        answers = (about,) if _of_a_user(kind, about) else ("", about)
+        lines = [named for named in self.named if named.kind is kind and named.about in answers]
         return sorted(lines, key=lambda named: named.about == "")
 
     def _read(self, named: Named) -> Found | None:

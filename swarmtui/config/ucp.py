@@ -1,0 +1,55 @@
+"""The table [clusters.NAME.ucp]: where UCP (MKE) of a cluster is reached, and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from swarmtui.config.tables import first_wrong
+
+
+class UcpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where UCP is; nothing of it need be said.
+
+    Attributes:
+        url: of the load balancer before its managers; "" where there is none.
+        managers: name of a node → its UCP, where https://ITS-ADDRESS:443 is not the one to use.
+        username: who logs in; the password is the vault's ucp-password of this cluster.
+        ca: a file with UCP's authority in PEM; without, it is read from a manager over SSH and remembered.
+    """
+
+    url: str = ""
+    managers: dict[str, str] = msgspec.field(default_factory=dict)
+    username: str = "admin"
+    ca: str = ""
+
+
+def wrong_in_ucp(table: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """The first thing in a table that cannot be meant: its key, what is wrong, and what to do; None for a good one."""
+    return first_wrong(table, UcpConfig, _wrong_value)
+
+
+def _wrong_value(key: str, said: Any) -> tuple[str, str] | None:
+    if key == "url" and said and not _is_url(said):
+        return '"url": that is no address of UCP', _SHAPE
+    if key == "managers" and (odd := next((name for name, url in said.items() if not _is_url(url)), "")):
+        return f'"managers": what stands at "{odd}" is no address of UCP', _SHAPE
+    if key == "username" and (not said.strip() or not said.isprintable()):
+        return '"username": nobody is called so', 'For instance "admin".'
+    return None
+
+
+_SHAPE = 'Write "https://HOST" or "https://HOST:PORT".'
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
+    return parts.scheme == "https" and bool(parts.hostname) and port != 0 and bare and text.isprintable()

@@ -1,0 +1,287 @@
+"""Looks at UCP beside the polls: its components on the nodes, and how each manager's web server is.
+
+Each question runs by itself and has its own seconds, so one that is answered slowly, wrongly or never holds up no
+other, and nothing here holds up a poll. Managers are always looked at; workers, of which there may be hundreds, only
+while somebody looks at UCP. Where there is no UCP nobody is asked anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from swarmtui.errors import SwarmtuiError
+from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.link.ucp.parts import Get, read_parts
+from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.ucp.status import BALANCER, Component, Door, Parts, UcpSeen, port_of, runs_ucp
+
+if TYPE_CHECKING:
+    from swarmtui.link.engine import Engine
+    from swarmtui.link.ssh import SshHost
+    from swarmtui.link.ucp.door import Opener
+
+FIRST_SECONDS = 1.0
+"""After a connection stands: the first table comes first."""
+LOOK_SECONDS = 2.0
+"""How often it is looked whether something is due; that costs nothing."""
+DOOR_SECONDS = 20.0
+PARTS_SECONDS = 30.0
+WANTED_SECONDS = 10.0
+"""Between two looks: at a web server, at a node's components, and at either while somebody looks at UCP."""
+PATIENCE = 6.0
+"""For a web server. UCP's own checks of etcd and RethinkDB take up to 10 where those are ill, and then the answer is
+that it is not well."""
+ASK_SECONDS = 10.0
+"""For a node: SSH may have to be opened first."""
+AT_ONCE = 6
+"""Nodes that are asked at a time."""
+MOST_NODES = 64
+"""Nodes whose components are read: each is a connection of its own that stays open."""
+RENEW_SECONDS = 60.0
+"""How often a look that found nothing new is told, so that it does not seem older than it is."""
+EVERY: Final = "*"
+"""In place of a node's id: all nodes, which UCP itself tells of in one answer."""
+
+RUNS: Final = "systemctl is-active docker.service"
+STOPPED: Final = frozenset({"inactive", "failed", "deactivating", "activating"})
+"""What systemd says of a Docker that does not run. Its socket is not touched then: docker.socket would start it, in the
+middle of a backup or after somebody stopped it. A host without systemd says none of these."""
+
+EngineOf = Callable[[Node], Awaitable["Engine"]]
+HostOf = Callable[[Node], Awaitable["SshHost"]]
+Addresses = Callable[[], tuple[str, Mapping[str, str]]]
+"""The load balancer's address, and those of managers by their names; "" and none where nobody said."""
+Through = Callable[[], tuple[str, str]]
+"""Id of the node that is in use, and the way there."""
+
+
+async def look_at(url: str, opener: Opener, *, patience: float) -> Door:
+    """`door.look_at`, imported where there is UCP only: its HTTP takes longer to import than all else here."""
+    module = await asyncio.to_thread(importlib.import_module, "swarmtui.link.ucp.door")
+    found: Door = await module.look_at(url, opener, patience=patience)
+    return found
+
+
+class UcpWatch:
+    """What is read of UCP beside the polls.
+
+    Args:
+        snapshot: the newest.
+        through, get: the engine in use, which is not opened once more.
+        host_of, engine_of: another node's host, and the engine of its own socket; ask nobody anything.
+        addresses: where its web servers are, as far as somebody said.
+        found: is told everything, whenever it differs from before; None where UCP is no more.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        through: Through,
+        get: Get,
+        host_of: HostOf,
+        engine_of: EngineOf,
+        addresses: Addresses,
+        found: Callable[[UcpSeen | None], None],
+    ) -> None:
+        self._snapshot = snapshot
+        self._through = through
+        self._get = get
+        self._host_of = host_of
+        self._engine_of = engine_of
+        self._addresses = addresses
+        self._found = found
+        self._opener: Opener = asyncio.open_connection
+        self._wanted = False
+        self._wake = asyncio.Event()
+        self._over: dict[str, float] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def want(self, wanted: bool) -> None:
+        """Whether somebody looks at UCP: then all nodes are read, and oftener."""
+        if wanted and not self._wanted:
+            self._wake.set()
+        self._wanted = wanted
+
+    def look_now(self) -> None:
+        """Somebody asked: everything is due."""
+        self._over.clear()
+        self._wake.set()
+
+    async def keep(self, opener: Opener) -> None:
+        """Looks again and again, until it is cancelled.
+
+        Args:
+            opener: opens a TCP connection to a manager's own address, where nobody said another one.
+        """
+        self._opener = opener
+        self._over.clear()
+        jobs: dict[str, asyncio.Task[None]] = {}
+        await asyncio.sleep(FIRST_SECONDS)
+        try:
+            while True:
+                for key in [key for key, job in jobs.items() if job.done()]:
+                    jobs.pop(key).result()
+                now = self._snapshot()
+                if runs_ucp(now):
+                    for key, work in self._questions(now, everything=self._wanted):
+                        if key not in jobs and self._is_due(key):
+                            jobs[key] = asyncio.create_task(self._ask(key, work()), name=f"ucp {key}")
+                elif now.ucp is not None and _read(now):
+                    self._found(None)
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+        finally:
+            for job in jobs.values():
+                job.cancel()
+            await asyncio.gather(*jobs.values(), return_exceptions=True)
+
+    async def look(self, *, everything: bool) -> None:
+        """Looks once, at all of it at the same time; returns when each was answered or given up.
+
+        Args:
+            everything: at the components of workers as well.
+        """
+        now = self._snapshot()
+        if runs_ucp(now):
+            await asyncio.gather(*(self._ask(key, work()) for key, work in self._questions(now, everything=everything)))
+
+    # -- what there is to ask ----------------------------------------------------------------------------------------
+
+    def _is_due(self, key: str) -> bool:
+        over = self._over.get(key)
+        usual = DOOR_SECONDS if key.startswith("door ") else PARTS_SECONDS
+        return over is None or time.monotonic() - over >= (WANTED_SECONDS if self._wanted else usual)
+
+    async def _ask(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self._over[key] = time.monotonic()
+
+    def _questions(
+        self, now: Snapshot, *, everything: bool
+    ) -> Iterable[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+        self._forget(now)
+        balancer, named = self._addresses()
+        if balancer:
+            yield f"door {BALANCER}", partial(self._door, BALANCER, balancer, asyncio.open_connection)
+        nodes = sorted(now.nodes.values(), key=lambda node: (not node.is_voter, node.name))
+        seen = now.ucp or UcpSeen()
+        for node in nodes:
+            if node.is_voter and (url := named.get(node.hostname) or named.get(node.id)):
+                yield f"door {node.id}", partial(self._door, node.id, url, asyncio.open_connection)
+            elif node.is_voter and node.address and self._through()[1] != "tls":
+                url = _url(node.address, port_of(seen.parts.get(node.id)))
+                yield f"door {node.id}", partial(self._door, node.id, url, self._from_inside)
+        if self._through()[1] == "tls":
+            yield f"parts {EVERY}", self._all_parts
+            return
+        # A node that is down is not touched: whoever stopped its Docker meant it.
+        for node in [node for node in nodes if node.is_ready and (everything or node.is_voter)][:MOST_NODES]:
+            yield f"parts {node.id}", partial(self._parts, node)
+
+    def _forget(self, now: Snapshot) -> None:
+        """What was read of nodes that are no more, or are no managers any more."""
+        seen = now.ucp
+        if seen is None:
+            return
+        voters = {node.id for node in now.nodes.values() if node.is_voter}
+        balancer, _ = self._addresses()
+        doors = {k: door for k, door in seen.doors.items() if k in voters or (k == BALANCER and balancer)}
+        parts = {key: one for key, one in seen.parts.items() if key in now.nodes}
+        if len(doors) < len(seen.doors) or len(parts) < len(seen.parts):
+            self._found(replace(seen, doors=doors, parts=parts))
+
+    async def _from_inside(self, host: str, port: int) -> tuple[Any, Any]:
+        """Opens a connection as the manager in use would; from this machine, where its sshd forwards nothing."""
+        try:
+            return await self._opener(host, port)
+        except OSError as error:
+            if "prohibited" not in str(error):
+                raise
+        return await asyncio.open_connection(host, port)
+
+    # -- one question each -------------------------------------------------------------------------------------------
+
+    async def _door(self, key: str, url: str, opener: Opener) -> None:
+        door = await look_at(url, opener, patience=PATIENCE)
+        seen = self._snapshot().ucp or UcpSeen()
+        before = seen.doors.get(key)
+        if before is None or self._wanted or _old(before.at) or _same_door(before) != _same_door(door):
+            self._found(replace(seen, doors={**seen.doors, key: door}))
+
+    async def _parts(self, node: Node) -> None:
+        async def get(path: str, params: Mapping[str, str]) -> bytes:
+            if node.id == self._through()[0]:
+                return await self._get(path, params)
+            told = (await (await self._host_of(node)).run(RUNS, timeout=ASK_SECONDS)).out.strip()
+            if told in STOPPED:
+                raise LinkError(Reason.DOCKER_DOWN, node.name, f"Docker does not run on {node.name}: it is {told}.")
+            return await (await self._engine_of(node)).get(path, params=params)
+
+        async with self._slots:
+            found = await self._read(get)
+        if isinstance(found, str):
+            self._took(node.id, (), found)
+        else:
+            self._took(node.id, found.get("", ()), "")
+
+    async def _all_parts(self) -> None:
+        found = await self._read(self._get)
+        nodes, through = self._snapshot().nodes, self._through()[0]
+        if isinstance(found, str):
+            self._took(through, (), found)
+        elif set(found) <= {""}:  # an engine behind TLS that is not UCP's tells of itself only
+            self._took(through, found.get("", ()), "")
+        else:
+            for node in nodes.values():
+                self._took(node.id, found.get(node.hostname, ()), "")
+
+    async def _read(self, get: Get) -> dict[str, tuple[Component, ...]] | str:
+        """The components by node, or why they cannot be read."""
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await read_parts(get)
+        except TimeoutError:
+            return f"Its Docker did not tell its containers within {ASK_SECONDS:g} s."
+        except SwarmtuiError as error:
+            return error.what
+
+    def _took(self, node_id: str, components: tuple[Component, ...], trouble: str) -> None:
+        now = self._snapshot()
+        if node_id not in now.nodes:
+            return
+        seen = now.ucp or UcpSeen()
+        before = seen.parts.get(node_id, Parts())
+        # What cannot be read keeps its last value, with the time when that was read.
+        parts = replace(before, trouble=trouble) if trouble else Parts(components, time.time())
+        same = (before.components, before.trouble) == (parts.components, parts.trouble)
+        if not same or (parts.at != before.at and _old(before.at)):
+            self._found(replace(seen, parts={**seen.parts, node_id: parts}))
+
+
+def _same_door(door: Door) -> Door:
+    return replace(door, at=0.0, took=0.0)
+
+
+def _old(at: float) -> bool:
+    return time.time() - at > RENEW_SECONDS
+
+
+def _read(now: Snapshot) -> bool:
+    reading = now.readings.get("services")
+    return reading is not None and reading.known
+
+
+def _url(address: str, port: int) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"https://{host}" if port == 443 else f"https://{host}:{port}"

@@ -1,0 +1,1 @@
+"""What UCP is: its facts by version, its words, its state. Pure."""
