@@ -23,7 +23,7 @@ import msgspec
 from swarmtui import config
 from swarmtui.backups.crypt import Encryption, encrypt
 from swarmtui.backups.draft import GONE, Draft, Leftover, fsync_folder, leftovers_in, locked, own_name, said, swept
-from swarmtui.backups.entries import Entry, belongs, read_entry, rehearsed_name
+from swarmtui.backups.entries import KINDS, Entry, belongs, read_entry, rehearsed_name
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.records import Copy, Verification
 from swarmtui.config import BackupsConfig
@@ -85,24 +85,38 @@ class Catalogue:
         # By time, and of those of the same second the one that came second first.
         return tuple(sorted(found, key=lambda entry: (entry.id[:16], len(entry.id), entry.id), reverse=True))
 
-    def entry(self, cluster_id: str | None, name: str) -> Entry:
+    def entry(self, cluster_id: str | None, name: str, kind: str = "") -> Entry:
         """The backup "latest" (the newest that is not broken), or the one whose id is `name` or begins or ends so.
 
+        Args:
+            kind: what it must be a backup of: "swarm" or "ucp". "" for whatever is named; "latest" is then the Swarm's.
+
         Raises:
-            UsageError: there is none, or there are several.
+            UsageError: there is none, there are several, or it is of another kind.
             BackupError: the catalogue cannot be read.
         """
+        entry = self._entry(cluster_id, name, kind or "swarm")
+        if kind and not entry.broken and entry.kind != kind:
+            raise UsageError(
+                f"The backup {one_line(entry.id)} is of {KINDS.get(entry.kind, one_line(entry.kind))}, and one of "
+                f"{KINDS[kind]} is needed.",
+                "See what each one is of: swarmtui backups list",
+            )
+        return entry
+
+    def _entry(self, cluster_id: str | None, name: str, kind: str) -> Entry:
         entries = self.entries(cluster_id)
         where = f"in {self.root}" + (f" of the cluster {one_line(cluster_id)}" if cluster_id else "")
         if name == "latest":
-            good = [entry for entry in entries if not entry.broken]
+            good = [entry for entry in entries if not entry.broken and entry.kind == kind]
             if len({entry.cluster_id for entry in good}) > 1:
                 raise UsageError(
                     f'There are backups of several clusters {where}, so "latest" may mean several.',
                     "Say which cluster: --cluster ID",
                 )
             if not good:
-                raise UsageError(f"There is no backup {where}.", "Take one: swarmtui run swarm.backup")
+                of_ucp = " of UCP" if kind == "ucp" else ""
+                raise UsageError(f"There is no backup{of_ucp} {where}.", f"Take one: swarmtui run {kind}.backup")
             return good[0]
         exact = [entry for entry in entries if entry.id == name]
         found = exact or [entry for entry in entries if name and (entry.id.startswith(name) or entry.id.endswith(name))]

@@ -44,6 +44,11 @@ class Entry:
     rehearsed: Path | None = None
 
     @property
+    def kind(self) -> str:
+        """What it is a backup of: "swarm" or "ucp"; "" where that is not known."""
+        return self.manifest.kind if self.manifest is not None else ""
+
+    @property
     def archive(self) -> Path:
         """The archive as it is stored."""
         sealed = self.folder / "archive.tar.age"
@@ -104,6 +109,20 @@ def belongs(entry: Entry, cluster_id: str) -> None:
         raise RefusedError(
             f"The backup {one_line(entry.id)} is of another cluster: {name}, and this one is {one_line(cluster_id)}.",
             f"See the backups of this one: swarmtui backups list --cluster {one_line(cluster_id)}",
+        )
+
+
+KINDS = {"swarm": "a Swarm", "ucp": "UCP"}
+"""What backups are of."""
+
+
+def is_of_a_swarm(entry: Entry) -> None:
+    """Raises RefusedError where the backup is of something else."""
+    if not entry.broken and entry.kind != "swarm":
+        raise RefusedError(
+            f"The backup {one_line(entry.id)} is of {KINDS.get(entry.kind, 'something else')}: there is no Swarm's "
+            "directory in it.",
+            f"What is known of it: swarmtui backups show {one_line(entry.id)}",
         )
 
 

@@ -56,7 +56,7 @@ def freshness(entries: Sequence[Entry], settings: BackupsConfig, now: float) -> 
     Args:
         entries: as the catalogue gives them, the newest first.
     """
-    proved, newest = _newest(entries, now)
+    proved, newest = _newest([entry for entry in entries if entry.kind == "swarm"], now)
     held = holding(entries, settings, now)
     age = now - held.proved_at if held.proved_at else None
     said = [f"{finding.what} {finding.advice}" for finding in backup_findings(held, now)]
@@ -66,6 +66,8 @@ def freshness(entries: Sequence[Entry], settings: BackupsConfig, now: float) -> 
 
 def holding(entries: Sequence[Entry], settings: BackupsConfig, now: float) -> BackupHolding:
     """What a snapshot says of these backups. Pure."""
+    # Of the Swarm only: a backup of UCP does not bring a Swarm back.
+    entries = [entry for entry in entries if entry.kind in ("swarm", "")]
     proved, newest = _newest(entries, now)
     return BackupHolding(
         count=len(entries),

@@ -20,6 +20,37 @@ HOT = "possibly inconsistent: taken while Docker was running"
 """What is said of a hot backup, for ever."""
 
 
+class UcpAccount(msgspec.Struct, frozen=True):
+    """An account of UCP as its API tells it. Never a password.
+
+    Attributes:
+        org: it is an organisation.
+    """
+
+    name: str
+    admin: bool = False
+    org: bool = False
+    active: bool = True
+
+
+class UcpManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What only a backup of UCP has.
+
+    Attributes:
+        version: of UCP, as "2.2.5": only the same one restores it. image: of the command that made it; "" where nobody
+            knows.
+        instance_id: of UCP; the same as the Swarm's id at that time (ucp-dtr.md §1.8).
+        sealed: the archive itself is an OpenPGP message, as UCP writes it with a passphrase.
+        accounts: those that UCP had just before; None where nobody could ask.
+    """
+
+    version: str
+    image: str = ""
+    instance_id: str = ""
+    sealed: bool = False
+    accounts: tuple[UcpAccount, ...] | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One backup, as whoever took it knew it.
 
@@ -28,7 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema_version: of this structure.
         tool_version: the swarmtui that wrote it.
-        kind: what was backed up; a Swarm's directory.
+        kind: what was backed up: "swarm", a Swarm's directory, or "ucp", what UCP keeps.
         set: backups of several products that belong together have the same; "" for one alone.
         id: the backup's name in the catalogue.
         source: taken from a host by us, or imported from a file that somebody else made.
@@ -58,6 +89,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             none.
         inventory: what the Swarm had, by name, just before; for an imported one what the archive itself says.
         inventory_after: the same just after; None where it was not asked.
+        ucp: of a backup of UCP; None for a Swarm's.
         notes: whatever else the run had to say.
     """
 
@@ -98,12 +130,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     objects_stored_digest: str = ""
     inventory: Inventory | None = None
     inventory_after: Inventory | None = None
+    ucp: UcpManifest | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def how(self) -> str:
         """cold, hot or unknown."""
         return "unknown" if self.cold is None else "cold" if self.cold else "hot"
+
+    @property
+    def protected(self) -> str:
+        """What keeps strangers from reading it: "recipients", "passphrase", "openpgp", or "" for nothing."""
+        return self.encrypted or ("openpgp" if self.ucp is not None and self.ucp.sealed else "")
 
 
 def encode(manifest: Manifest) -> bytes:

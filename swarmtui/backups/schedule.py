@@ -201,7 +201,7 @@ def credentials_for(there: Sequence[Credential], cluster: str, cluster_id: str, 
     """Those that a cluster's run may want: by name swarmtui.KIND.ABOUT of the cluster or of no cluster, and those that
     its configuration names. Of one name, the encrypted one."""
     chosen: dict[str, Credential] = {}
-    cluster_kinds = {f"swarmtui.{kind}." for kind in (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE)}
+    cluster_kinds = {f"swarmtui.{kind}." for kind in (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSPHRASE)}
     host_kinds = {f"swarmtui.{kind}." for kind in (Kind.SSH_PASSPHRASE, Kind.SUDO_PASSWORD)}
     for credential in there:
         about = {prefix: credential.name.removeprefix(prefix) for prefix in cluster_kinds | host_kinds}

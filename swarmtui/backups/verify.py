@@ -88,6 +88,7 @@ def verify(
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     now: float | None = None,
+    passphrases: Sequence[Secret] = (),
 ) -> Verification:
     """Verifies tiers 1 to 4. Blocks (disk, decryption): call it in a thread. It records nothing.
 
@@ -97,6 +98,7 @@ def verify(
         keys: the unlock keys of the vault, the current one first; all are tried.
         identity: what opens the encryption: a passphrase, or an identity of age.
         now: unix seconds of the present.
+        passphrases: of UCP, for a backup of UCP; all are tried.
 
     Raises:
         Cancelled: `cancelled` said so.
@@ -106,6 +108,11 @@ def verify(
     if entry.broken or manifest is None:
         return judged((TierResult(1, False, (entry.broken or "It has no manifest.",), at),), at)
     pace = _Pace(2 * manifest.stored_size, progress, cancelled)
+    if manifest.kind == "ucp":
+        from swarmtui.backups.ucp.verify import verify as verify_ucp
+
+        pace.at("looking inside")
+        return verify_ucp(entry, passphrases, identity, pace.step, at)
     looked = _Looked()
     tiers = [_first(entry, manifest, identity, keys, pace, looked, at)]
     contents, trouble = looked.contents, looked.trouble or "The archive could not be looked into."

@@ -21,9 +21,12 @@ def person() -> Person:
 
 
 class Piped(Nobody):
-    """Nobody, but an unlock key may come on standard input: a line of it for each time it is asked for."""
+    """Nobody, but a secret may come on standard input: a line of it for each time one is asked for."""
 
     async def unlock_key(self, about: str) -> str | None:
+        return await asyncio.to_thread(_line) or None
+
+    async def secret(self, what: str) -> str | None:
         return await asyncio.to_thread(_line) or None
 
 
@@ -46,6 +49,11 @@ class Terminal:
     async def unlock_key(self, about: str) -> str | None:
         async with self._one:
             answer = await asyncio.to_thread(getpass.getpass, f"Unlock key for {about} (not shown; empty: none): ")
+        return answer or None
+
+    async def secret(self, what: str) -> str | None:
+        async with self._one:
+            answer = await asyncio.to_thread(getpass.getpass, f"{what} (not shown; empty: none): ")
         return answer or None
 
     async def passphrase(self, key_file: str) -> str | None:

@@ -12,10 +12,12 @@ from swarmtui import config
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened, the_target
 from swarmtui.cli.status import as_json_object, found_in, print_cluster
+from swarmtui.cli.ucp_words import ucp_lines
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.health import Severity
 from swarmtui.model.swarm import Snapshot
 from swarmtui.runbooks.swarm.managers import Seen, look
+from swarmtui.runbooks.ucp.missing import Missing, look_for_missing
 from swarmtui.session import Session
 
 SCHEMA = 1
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _doctor(target: str, known: config.Config, *, as_json: bool) -> int:
     async with opened(target, known, live=False) as session:
-        live = session.live
+        live, missing = session.live, Missing()
         if live:
             await session.until_complete(5.0)
         managers = await look(session)
@@ -56,11 +58,13 @@ async def _doctor(target: str, known: config.Config, *, as_json: bool) -> int:
             with contextlib.suppress(SwarmtuiError):
                 await session.compare_key()
             await session.look_at_backups()
+            await session.look_at_ucp(everything=True)
+            missing = await look_for_missing(session)
         await session.vault.open()
         if as_json:
-            print(json.dumps(_as_json(session, managers, live=live), indent=2))
+            print(json.dumps(_as_json(session, managers, missing, live=live), indent=2))
         else:
-            _print(session, managers, live=live)
+            _print(session, managers, missing, live=live)
         return _code(session, managers, live=live)
 
 
@@ -73,7 +77,7 @@ def _code(session: Session, managers: Sequence[Seen], *, live: bool) -> int:
     return int(max(worst, Severity.WARNING if any(seen.state != GOOD for seen in managers) else Severity.ADVICE))
 
 
-def _print(session: Session, managers: Sequence[Seen], *, live: bool) -> None:
+def _print(session: Session, managers: Sequence[Seen], missing: Missing, *, live: bool) -> None:
     if live:
         found, unread = found_in(session)
         print_cluster(session.name, session.connection.through, session.snapshot, found, unread)
@@ -85,6 +89,8 @@ def _print(session: Session, managers: Sequence[Seen], *, live: bool) -> None:
         print(f"  {seen.name} {WORDS.get(seen.state, f'is {seen.state}')} ({seen.target})")
         if seen.why:
             print(f"    {seen.why}")
+    for line in ucp_lines(session.snapshot, missing):
+        print(line)
     print(f"Unlock key: {key_words(session.snapshot)}")
     because = f" ({session.vault.why_not_durable})" if session.vault.why_not_durable else ""
     print(f"Secrets are kept in {session.vault.where}{because}.")
@@ -105,7 +111,7 @@ def key_words(snapshot: Snapshot) -> str:
     return f"not known: {holding.trouble or 'it was not compared'}."
 
 
-def _as_json(session: Session, managers: Sequence[Seen], *, live: bool) -> dict[str, Any]:
+def _as_json(session: Session, managers: Sequence[Seen], missing: Missing, *, live: bool) -> dict[str, Any]:
     found, unread = found_in(session) if live else ([], {})
     holding = session.snapshot.unlock_key
     return {
@@ -117,6 +123,11 @@ def _as_json(session: Session, managers: Sequence[Seen], *, live: bool) -> dict[
             {"name": s.name, "id": s.node_id, "target": s.target, "state": s.state or None, "trouble": s.why}
             for s in managers
         ],
+        "ucp_accounts": {
+            "backup": missing.backup or None,
+            "missing": None if missing.names is None else list(missing.names),
+            "trouble": missing.why,
+        },
         "unlock_key": None if holding is None else {"state": holding.state, "durable": holding.durable},
         "vault": {"where": session.vault.where, "durable": session.vault.durable},
     }

@@ -52,7 +52,7 @@ async def _recover(target: str, known: config.Config, dead: frozenset[str], *, a
                 f"{session.name} is not reached over SSH, and its hosts cannot be looked at without.",
                 "Name a manager: swarmtui recover ssh://USER@MANAGER",
             )
-        around, found = await happened(session, dead)
+        around, found = await happened(session, dead, accounts=True)
         if as_json:
             print(json.dumps(_as_json(session, around, found), indent=2))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import io
 import json
 import re
 import sys
@@ -19,7 +20,7 @@ from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.model.text import one_line
-from swarmtui.vault import HOW_TO_GET_ONE, Entry, KeyState, Kind, Secret, Sources, Vault, VaultError, shared
+from swarmtui.vault import HOW_TO_GET_ONE, Entry, KeyState, Kind, Secret, Sources, UnlockKey, Vault, VaultError, shared
 from swarmtui.vault.escrow import check_recipients, encrypted, gather, sheet, write_new
 from swarmtui.vault.sources import about_of
 
@@ -27,6 +28,7 @@ SCHEMA = 1
 LONGEST = 4096
 """Characters of a value."""
 LONGEST_KEY_FILE = 1 << 16
+LONGEST_DIRECTORY = 256 << 20
 """Bytes."""
 
 _CLUSTER_ID = re.compile(r"[a-z0-9]{25}")
@@ -39,7 +41,7 @@ class _Discreet(Parser):
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice" in message:
-            message = "Say which: list, set, remove, export or open-key-file"
+            message = "Say which: list, set, remove, export, open-key-file or renew-certificate"
         elif "argument" in message and "required" not in message:
             message = "An option is used as it cannot be"
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"See: {self.prog} --help")
@@ -55,7 +57,14 @@ def main(arguments: Sequence[str]) -> int:
             "Pipe the value in, or type it when asked. See: swarmtui secrets --help",
         )
     known = config.load(options.config)
-    does = {"list": _list, "set": _set, "remove": _remove, "export": _export, "open-key-file": _open}[options.what]
+    does = {
+        "list": _list,
+        "set": _set,
+        "remove": _remove,
+        "export": _export,
+        "open-key-file": _open,
+        "renew-certificate": _renew,
+    }[options.what]
     return asyncio.run(does(options, known))
 
 
@@ -64,7 +73,8 @@ def _parser() -> Parser:
         "swarmtui secrets",
         description="What is kept in the OS keyring: unlock keys with their history, passwords, passphrases.",
     )
-    whats = parser.add_subparsers(dest="what", metavar="list | set | remove | export | open-key-file", required=True)
+    metavar = "list | set | remove | export | open-key-file | renew-certificate"
+    whats = parser.add_subparsers(dest="what", metavar=metavar, required=True)
     shown = whats.add_parser("list", help="what is kept, and where; never the values")
     shown.add_argument("--json", action="store_true", help="for programs; the schema has a version")
     put = whats.add_parser(
@@ -100,8 +110,15 @@ def _parser() -> Parser:
         description="Reads a locked certificates/swarm-node.key from standard input, and writes it unlocked to "
         "standard output, which must be no terminal: whoever has it has the Swarm. For recoveries done by hand.",
     )
-    opened_file.add_argument("about", metavar="CLUSTER", help="the cluster's id, or its name")
-    for sub in (shown, put, gone, out, opened_file):
+    renewed = whats.add_parser(
+        "renew-certificate",
+        help="sign a manager's expired certificate anew",
+        description="Reads a tar of a manager's swarm/certificates and swarm/raft from standard input, and writes its "
+        "certificate, signed anew with the CA key in that raft log, to standard output. For recoveries done by hand.",
+    )
+    for sub in (opened_file, renewed):
+        sub.add_argument("about", metavar="CLUSTER", help="the cluster's id, or its name")
+    for sub in (shown, put, gone, out, opened_file, renewed):
         with_config(sub)
     return parser
 
@@ -339,14 +356,43 @@ async def _open(options: Namespace, known: config.Config) -> int:
     pem = sys.stdin.buffer.read(LONGEST_KEY_FILE + 1)
     if len(pem) > LONGEST_KEY_FILE:
         raise UsageError("That is no key file: it is too long.", "Pipe in certificates/swarm-node.key alone.")
-    cluster = known.clusters.get(options.about)
-    vault = shared().with_sources(Sources.of(options.about, cluster.secrets)) if cluster is not None else shared()
-    about = await _about(vault, Kind.UNLOCK_KEY, options.about, known)
-    found = await asyncio.to_thread(opened_with, pem, list(await vault.unlock_keys(about)))
+    about, keys = await _unlock_keys(options, known)
+    found = await asyncio.to_thread(opened_with, pem, keys)
     if found is None:
         raise RefusedError(
             "None of the keys that are kept of this cluster opens it.",
             f"Keep its unlock key first: swarmtui secrets set unlock-key {about}",
         )
     sys.stdout.buffer.write(found[0])
+    return 0
+
+
+async def _unlock_keys(options: Namespace, known: config.Config) -> tuple[str, list[UnlockKey]]:
+    """The id of the cluster that was named, and the unlock keys that are kept of it."""
+    cluster = known.clusters.get(options.about)
+    vault = shared().with_sources(Sources.of(options.about, cluster.secrets)) if cluster is not None else shared()
+    about = await _about(vault, Kind.UNLOCK_KEY, options.about, known)
+    return about, list(await vault.unlock_keys(about))
+
+
+# -- renew-certificate -------------------------------------------------------------------------------------------------
+
+
+async def _renew(options: Namespace, known: config.Config) -> int:
+    # Only here: it brings cryptography with it.
+    from swarmtui.backups.archive import ArchiveFiles
+    from swarmtui.backups.raft.authority import authority
+    from swarmtui.backups.raft.certificates import NODE
+
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        raise UsageError("The tar is read from standard input.", "Pipe it in: tar -C /var/lib/docker -cf - swarm | …")
+    taken = io.BytesIO(sys.stdin.buffer.read(LONGEST_DIRECTORY + 1))
+    if taken.getbuffer().nbytes > LONGEST_DIRECTORY:
+        raise UsageError("That is no Swarm directory: it is too long.", "Pipe in swarm/certificates and swarm/raft.")
+    _, keys = await _unlock_keys(options, known)
+    files = await asyncio.to_thread(ArchiveFiles, taken)
+    if NODE not in files.names():
+        raise UsageError("There is no certificate in it.", "Pipe in swarm/certificates and swarm/raft of a manager.")
+    signer = await asyncio.to_thread(authority, files, [key.secret for key in keys])
+    sys.stdout.buffer.write(await asyncio.to_thread(signer.renewed, files.read(NODE)))
     return 0

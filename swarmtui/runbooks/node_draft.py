@@ -113,7 +113,7 @@ class Draft:
 
     def warn_drain(self, node: Node) -> None:
         name = self.name(node)
-        if self.facts.ucp and node.is_voter:
+        if self.facts.ucp and (node.is_voter or node.spec.role == Role.MANAGER):
             self.rules.append(
                 Rule(
                     "ucp-drain",

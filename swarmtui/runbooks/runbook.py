@@ -164,6 +164,8 @@ class Plan:
         rules: safety rules it breaks.
         leaving: ids of managers that will be none, or be away: the connection must not depend on them.
         exclusive: ids of managers on whose hosts a lock is laid, so that nobody else disturbs the cluster meanwhile.
+        exclusive_hosts: the same, for a plan that begins where no Swarm answers: SSH targets, the one that matters
+            first; of the Swarm `cluster_id`.
         nothing: why nothing is to be done; "" when there are steps.
         cluster_id: of the Swarm it is about, where no session looks at one; "" where that does not matter.
     """
@@ -185,6 +187,7 @@ class Plan:
     binding: str = ""
     leaving: tuple[str, ...] = ()
     exclusive: tuple[str, ...] = ()
+    exclusive_hosts: tuple[str, ...] = ()
     nothing: str = ""
     cluster_id: str = ""
 

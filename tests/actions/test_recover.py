@@ -6,16 +6,13 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from swarmtui.demo.serve import Demo
-from tests.actions.certificates import Authority
 from tests.actions.cli import Cli, Result
 from tests.lab import Lab
-from tests.lab.machine import wait_for
 
 Recover = Callable[..., Awaitable[Result]]
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -135,31 +132,3 @@ def test_what_happened_to_a_real_swarm(lab: Lab, tmp_path: Path) -> None:
     assert survivor["index"] > 5, "the raft log of a living manager was read"
     for host in (mgr2, mgr3):
         host.power_on()
-
-
-@pytest.mark.lab
-def test_certificates_that_have_expired_everywhere_are_told_and_signed_anew(lab: Lab, tmp_path: Path) -> None:
-    """No clock is set: they are signed by a CA whose key the test has, first for a time that is over."""
-    managers = [lab[name] for name in ("mgr1", "mgr2", "mgr3")]
-    mgr1 = managers[0]
-    authority = Authority()
-    authority.rule(mgr1, managers)
-    ids = mgr1.sh("docker node ls -q").stdout
-    lab.each(lambda host: host.stop_docker() if host.is_manager else None)
-    for host in managers:
-        authority.sign(host, timedelta(days=-100), timedelta(days=-10))
-    lab.each(lambda host: host.sh("timeout 60 systemctl start docker", check=False) if host.is_manager else None)
-    cli = Cli(lab.ssh_env(XDG_STATE_HOME=str(tmp_path / "state"), XDG_CONFIG_HOME=str(tmp_path / "config")))
-    told = cli("recover", mgr1.target)
-    assert told.code == 1 and "The way out: sign the certificates anew (mgr1, mgr2, mgr3)" in told.out, told
-    assert told.out.count("certificate expired") == 3
-
-    lab.each(lambda host: host.stop_docker() if host.is_manager else None)
-    for host in managers:
-        authority.sign(host, timedelta(hours=-1), timedelta(days=90))
-    lab.each(lambda host: host.start_docker() if host.is_manager else None)
-    states = "docker node ls --format '{{.ManagerStatus}}'"
-    wait_for("they find each other", lambda: mgr1.sh(states, check=False).stdout.count("Reachable") == 2, 90, 0.5)
-    assert sorted(mgr1.sh("docker node ls -q").stdout.split()) == sorted(ids.split()), "nothing was lost"
-    again = cli("recover", mgr1.target)
-    assert "The quorum holds: 3 of 3 managers work." in again.out, again

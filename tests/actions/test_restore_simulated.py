@@ -10,8 +10,11 @@ import pytest
 
 from swarmtui.cli.main import main as command_line
 from swarmtui.demo.hosts import files
+from swarmtui.demo.scenarios import Scenario, Size
+from swarmtui.demo.scenarios.builder import DAY, Builder
 from swarmtui.demo.serve import Demo
 from swarmtui.demo.world.cluster import Cluster
+from swarmtui.demo.world.world import World
 from swarmtui.errors import SwarmtuiError
 from swarmtui.runbooks.swarm.backups import backup_steps
 
@@ -178,3 +181,48 @@ async def test_at_another_address(
     addresses = {member.host: member.address for member in swarm.raft.members.values()}
     assert addresses["mgr3"] == f"{demo.world.hosts['mgr3'].ip}:2377"
     assert len(addresses) == (2 if dead else 3)
+
+
+def five(world: World, size: Size) -> None:
+    """Five managers and two workers, with something that runs."""
+    build = Builder(world)
+    leading = [world.add_host(f"mgr{n}", f"10.0.1.{10 + n}") for n in range(1, 6)]
+    working = [world.add_host(f"wrk{n}", f"10.0.1.{20 + n}") for n in (1, 2)]
+    build.swarm(leading, working, age=3 * DAY)
+    build.labels("mgr4", zone="b")
+    build.service("web", "nginx:1.25", 4, age=DAY)
+    build.settle()
+
+
+async def test_five_managers_with_autolock_and_as_many_afterwards_as_are_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them is gone for good; the others join back one at a time, each with the labels that it had."""
+    monkeypatch.setattr(backup_steps, "POLL_SECONDS", 0.02)
+    async with Demo(Scenario("five", "five managers", "", five), speed=50, seed=1) as demo:
+
+        async def swarmtui(*words: str) -> int:
+            line = ["run", *words, "--yes", "--target", "simulated", "--config", str(demo.config)]
+            return await asyncio.to_thread(command_line, line)
+
+        (before,) = demo.world.clusters
+        ids = {node.hostname: node.id for node in before.nodes.values()}
+        services = {each.id: each.name for each in before.services.values()}
+        assert await swarmtui("swarm.autolock", "enable=true", *CUSTODY) == 0
+        assert await swarmtui("swarm.backup", "node=mgr2") == 0
+        old_key = before.unlock_key
+        wipe(demo, "mgr1", "mgr2", "mgr3", "mgr4")
+        demo.world.crash(demo.world.hosts["mgr5"])
+        assert await swarmtui("swarm.restore", "host=ssh://mgr2", "dead=mgr5", *CUSTODY) == 0, capsys.readouterr().err
+        assert "4 of 4 managers follow the same leader." in capsys.readouterr().out
+        now = restored(demo)
+        again = {node.hostname: node.id for node in now.nodes.values()}
+        assert now.id == before.id and again.keys() == ids.keys() - {"mgr5"}
+        assert {name for name in again if again[name] != ids[name]} == {"mgr1", "mgr3", "mgr4"}
+        managers = {node.hostname for node in now.nodes.values() if node.role == "manager"}
+        assert managers == {"mgr1", "mgr2", "mgr3", "mgr4"}
+        swarm = demo.world.hosts["mgr2"].swarm
+        assert swarm is not None and len(swarm.raft.members) == 4
+        assert {each.id: each.name for each in now.services.values()} == services
+        assert next(node for node in now.nodes.values() if node.hostname == "mgr4").labels == {"zone": "b"}
+        assert now.unlock_key and now.unlock_key != old_key

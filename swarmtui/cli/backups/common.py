@@ -110,7 +110,8 @@ def vault_of(known: Config, name: str) -> Vault:
 
 async def keys_for(known: Config, entry: Entry, identity: Secret | None) -> Keys:
     """What the vault has to open a backup; what it could not be asked is told on stderr."""
-    keys = await keys_of(vault_of(known, name_of(entry)), entry.cluster_id, identity)
+    ucp = entry.id if entry.kind == "ucp" else None
+    keys = await keys_of(vault_of(known, name_of(entry)), entry.cluster_id, identity, ucp=ucp)
     if keys.trouble:
         print(f"swarmtui: {keys.trouble}", file=sys.stderr)
     return keys

@@ -15,14 +15,14 @@ from swarmtui.backups.catalogue import Catalogue, Entry
 from swarmtui.backups.crypt import kind_of
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.imports import cluster_in, import_file
-from swarmtui.backups.keys import encryption_of, keys_of
+from swarmtui.backups.keys import encryption_of, keys_of, ucp_passphrases
 from swarmtui.cli.backups.common import SCHEMA, identity_of, in_thread, vault_of, with_identity
 from swarmtui.cli.backups.list import as_json
 from swarmtui.cli.backups.show import described
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
-from swarmtui.vault import Secret, VaultError, shared
+from swarmtui.vault import Kind, Secret, Vault, VaultError, shared
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,11 +30,16 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser(
         "swarmtui backups import",
         description="Takes in an archive that was made by hand: a tar or tar.gz of /var/lib/docker/swarm, also "
-        "encrypted with age. The file stays as it is. A passphrase is asked for, or read from standard input.",
+        "encrypted with age; or what the backup command of UCP wrote. The file stays as it is. A passphrase is asked "
+        "for, or read from standard input.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the archive, such as swarm.bkp")
     parser.add_argument(
         "--name", default="", metavar="NAME", help="what people call its cluster, as in the configuration"
+    )
+    parser.add_argument("--instance", default="", metavar="ID", help="of UCP, where a backup of it does not tell")
+    parser.add_argument(
+        "--ucp-version", default="", metavar="VERSION", help="of UCP, such as 2.2.5, where a backup of it does not tell"
     )
     parser.add_argument("--json", action="store_true", help="for programs; the schema has a version")
     with_identity(parser)
@@ -45,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _import(options: Namespace, known: config.Config) -> int:
     path: Path = options.file
+    if await asyncio.to_thread(_is_ucps, path):
+        return await _import_ucp(options, known)
     identity = identity_of(options.identity) or await asyncio.to_thread(_passphrase, path)
     cluster_id = await in_thread(lambda stop: cluster_in(path, identity))
     name = options.name or await _name(cluster_id)
@@ -63,13 +70,75 @@ async def _import(options: Namespace, known: config.Config) -> int:
     return 0
 
 
+def _is_ucps(path: Path) -> bool:
+    """Raises BackupError where the file cannot be read."""
+    from swarmtui.backups.ucp.imports import is_one
+
+    try:
+        return is_one(path)
+    except OSError as error:
+        raise BackupError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+
+
+async def _import_ucp(options: Namespace, known: config.Config) -> int:
+    from swarmtui.backups.ucp.imports import import_file as import_ucp
+    from swarmtui.backups.ucp.imports import look
+    from swarmtui.backups.ucp.openpgp import form_of_file
+
+    path: Path = options.file
+    sealed = await asyncio.to_thread(form_of_file, path) == "openpgp"
+    passphrase = await asyncio.to_thread(_asked, path) if sealed else None
+    contents = await in_thread(lambda stop: look(path, *((passphrase,) if passphrase is not None else ())))
+    instance = contents.instance_id or options.instance
+    name = options.name or (await _name(instance) if instance else "")
+    vault, settings = vault_of(known, name), known.backups_of(name)
+    catalogue = Catalogue(config.backups_dir(settings))
+    encryption = None if sealed else await encryption_of(settings.recipients, vault, instance)
+    entry = await in_thread(
+        lambda stop: import_ucp(
+            catalogue,
+            path,
+            contents,
+            instance=options.instance,
+            version=options.ucp_version,
+            encryption=encryption,
+            cluster=name,
+            cancelled=stop,
+        )
+    )
+    if passphrase is not None:
+        await _keep(vault, entry, passphrase, name)
+    _tell(entry, as_json_=options.json)
+    return 0
+
+
+async def _keep(vault: Vault, entry: Entry, passphrase: Secret, name: str) -> None:
+    """Keeps the passphrase of an imported archive: without it nobody restores that. As the cluster's, where it has
+    none yet; else for this backup alone."""
+    try:
+        there = await ucp_passphrases(vault, entry.cluster_id)
+        if passphrase in there:
+            return
+        about = entry.id if there else entry.cluster_id
+        if await vault.put(Kind.UCP_PASSPHRASE, about, passphrase, name=name):
+            print(f"swarmtui: Its passphrase is kept in the vault, as the ucp-passphrase of {about}.", file=sys.stderr)
+        else:
+            print(
+                f"swarmtui: There is no keyring to keep its passphrase in ({vault.where}), and without it nobody "
+                f"restores this. Keep it: swarmtui secrets set ucp-passphrase {about}",
+                file=sys.stderr,
+            )
+    except VaultError as error:
+        print(f"swarmtui: Its passphrase could not be kept: {error}", file=sys.stderr)
+
+
 def _tell(entry: Entry, *, as_json_: bool) -> None:
     if as_json_:
         print(json.dumps({"schema": SCHEMA, **as_json(entry)}, indent=2))
     else:
         print("\n".join(described(entry)))
         print(f"Prove it now: swarmtui backups verify {entry.id}")
-    if entry.whole.encrypted == "":
+    if entry.whole.protected == "":
         print(
             "swarmtui: It is kept in clear: whoever reads it has every secret of the Swarm. Name recipients of age in "
             f"the configuration ([backups] recipients), or: swarmtui secrets set backup-passphrase {entry.cluster_id}",
@@ -89,8 +158,11 @@ def _passphrase(path: Path) -> Secret | None:
             kind = kind_of(file.read(64 << 10))
     except OSError as error:
         raise BackupError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    if kind != "passphrase":
-        return None
+    return _asked(path) if kind == "passphrase" else None
+
+
+def _asked(path: Path) -> Secret:
+    """Asks for a passphrase. Raises UsageError where there is nobody to ask, or it is empty."""
     if sys.stdin is None or sys.stdin.closed:
         raise UsageError("There is no standard input to read the passphrase from.", "Pipe it in (< FILE).")
     text = getpass.getpass(f"Passphrase of {path}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")

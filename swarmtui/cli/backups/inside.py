@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from swarmtui.backups.archive import ArchiveFiles, open_archive
 from swarmtui.backups.catalogue import Entry
+from swarmtui.backups.entries import is_of_a_swarm
 from swarmtui.backups.errors import ArchiveError, BackupError
 from swarmtui.backups.keys import Keys
 from swarmtui.backups.raft import Contents, read
@@ -16,8 +17,10 @@ def look(entry: Entry, keys: Keys) -> Contents:
 
     Raises:
         BackupError: it is broken, cannot be opened, or is no Swarm's directory.
+        RefusedError: it is no backup of a Swarm.
     """
     _ = entry.whole
+    is_of_a_swarm(entry)
     try:
         with open_archive(entry.archive, keys.identity) as files:
             _is_swarms(files)

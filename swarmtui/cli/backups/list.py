@@ -13,6 +13,7 @@ import msgspec
 from swarmtui import config
 from swarmtui.backups.catalogue import Entry
 from swarmtui.backups.draft import Leftover
+from swarmtui.backups.manifest import Manifest
 from swarmtui.cli.backups.common import (
     SCHEMA,
     age_words,
@@ -70,12 +71,16 @@ def _row(entry: Entry, now: float) -> tuple[str, ...]:
         one_line(name_of(entry)) or entry.cluster_id,
         one_line(manifest.node),
         size_words(manifest.stored_size),
-        f"imported, {manifest.how}" if manifest.source == "imported" else manifest.how,
-        manifest.encrypted or "NO",
+        f"imported, {_how(manifest)}" if manifest.source == "imported" else _how(manifest),
+        manifest.protected or "NO",
         f"{entry.tier} of 5" if entry.tier else "-",
         entry.would_restore,
         f"{good}" + (f" ({bad} bad)" if bad else ""),
     )
+
+
+def _how(manifest: Manifest) -> str:
+    return manifest.how if manifest.ucp is None else f"UCP {one_line(manifest.ucp.version)}"
 
 
 def as_json(entry: Entry) -> dict[str, Any]:

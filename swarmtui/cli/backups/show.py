@@ -13,7 +13,7 @@ import msgspec
 from swarmtui import config
 from swarmtui.backups.catalogue import Entry
 from swarmtui.backups.errors import BackupError
-from swarmtui.backups.manifest import HOT, Manifest
+from swarmtui.backups.manifest import HOT, Manifest, UcpManifest
 from swarmtui.backups.raft import Contents
 from swarmtui.cli.backups.common import (
     SCHEMA,
@@ -115,29 +115,44 @@ def _manifest(manifest: Manifest) -> list[str]:
         f"  taken: {when(manifest.taken_at)} from {one_line(manifest.node)} ({one_line(manifest.node_id)}){address}"
         f"{leader}{engine}",
     ]
+    if manifest.ucp is not None:
+        lines += ucp_lines(manifest.ucp)
     if manifest.source == "imported":
         lines.append(f"  imported from {one_line(manifest.imported_from)}")
     if manifest.cold is False:
         lines.append(f"  hot: {HOT}")
-    elif manifest.cold:
+    elif manifest.cold and manifest.ucp is None:
         lines.append(f"  cold: Docker was down on that manager for {manifest.downtime_seconds:.1f} s")
     if manifest.quorum:
         lines.append(f"  quorum: {one_line(manifest.quorum)}")
     if manifest.raft_index:
         lines.append(f"  raft: term {manifest.raft_term}, entry {manifest.raft_index}")
-    lines.append(f"  autolock: {_lock(manifest)}")
+    if manifest.ucp is None:
+        lines.append(f"  autolock: {_lock(manifest)}")
     sealed = {
+        "openpgp": "sealed by UCP with its passphrase (OpenPGP)",
         "": "NOT ENCRYPTED",
         "recipients": "encrypted for recipients of age",
         "passphrase": "encrypted with a passphrase",
     }
     size = f"{size_words(manifest.stored_size)}, plain {size_words(manifest.size)}"
-    lines.append(f"  size: {size}, {sealed[manifest.encrypted]}, sha256 {manifest.stored_digest[:16]}…")
+    lines.append(f"  size: {size}, {sealed[manifest.protected]}, sha256 {manifest.stored_digest[:16]}…")
     if manifest.inventory is not None:
         lines.append(f"  had: {counted(manifest.inventory)}")
     lines += [f"  note: {one_line(note)}" for note in manifest.notes]
     lines.append(f"  written by swarmtui {one_line(manifest.tool_version)}")
     return lines
+
+
+def ucp_lines(ucp: UcpManifest) -> list[str]:
+    """What only a backup of UCP has, in words."""
+    instance = f", instance {one_line(ucp.instance_id)}" if ucp.instance_id else ""
+    lines = [f"  of UCP {one_line(ucp.version) or 'of an unknown version'}{instance}: only that version restores it"]
+    if ucp.accounts is None:
+        return [*lines, "  accounts: nobody could ask UCP for them when it was taken"]
+    people = [account for account in ucp.accounts if not account.org]
+    admins = sum(account.admin for account in people)
+    return [*lines, f"  accounts: {len(people)}, {admins} of them administrators"]
 
 
 def _lock(manifest: Manifest) -> str:

@@ -17,6 +17,7 @@ from swarmtui import config
 from swarmtui.backups.archive import ArchiveFiles, open_archive, unpack
 from swarmtui.backups.catalogue import Entry
 from swarmtui.backups.draft import fsync_folder, said
+from swarmtui.backups.entries import is_of_a_swarm
 from swarmtui.backups.errors import ArchiveError, BackupError
 from swarmtui.backups.keys import Keys
 from swarmtui.backups.raft.beside import needless
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 async def _unlock(options: Namespace, known: config.Config) -> int:
     _, entry = the_entry(known, options.cluster, options.backup)
     _ = entry.whole
+    is_of_a_swarm(entry)
     to = options.to
     target = Path(to).expanduser()
     if to != "-" and (target.exists() or target.is_symlink()):

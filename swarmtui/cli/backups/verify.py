@@ -105,7 +105,9 @@ async def _one(catalogue: Catalogue, entry: Entry, options: Namespace, known: co
     keys = await keys_for(known, entry, identity_of(options.identity))
     teller.begin(entry)
     found = await in_thread(
-        lambda stop: verify(entry, keys.unlock, keys.identity, progress=teller.progress, cancelled=stop)
+        lambda stop: verify(
+            entry, keys.unlock, keys.identity, progress=teller.progress, cancelled=stop, passphrases=keys.ucp
+        )
     )
     teller.clear()
     if entry.broken:

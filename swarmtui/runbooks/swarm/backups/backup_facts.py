@@ -402,7 +402,7 @@ async def _here(session: Session, cluster_id: str) -> Here:
     def look_here() -> tuple[int, str, tuple[str, ...], int]:
         drafts = tuple(str(draft) for draft in catalogue.leftovers(cluster_id))
         free, trouble = free_in(catalogue.root)
-        return free, trouble, drafts, len(catalogue.entries(cluster_id))
+        return free, trouble, drafts, sum(entry.kind == "swarm" for entry in catalogue.entries(cluster_id))
 
     free, trouble, drafts, count = await asyncio.to_thread(look_here)
     return Here(

@@ -269,6 +269,8 @@ class Draft:
             if node is None and self.facts.ucp:
                 what = f"UCP manages this Swarm: a drained manager {host.name} would run none of UCP's own agents."
                 self.rules.append(Rule("ucp-drain", host.name, what))
+            elif node is not None and not node.drained and self.facts.ucp:
+                self.notes.append(f"{host.name} goes on taking tasks: a manager under UCP is never drained.")
             elif node is not None and not node.drained:
                 self.notes.append(
                     f"{host.name} runs tasks: to drain it, with a look at them first: "

@@ -88,7 +88,7 @@ async def find(catalogue: Catalogue, cluster_id: str | None, name: str) -> Entry
         BackupError: the catalogue cannot be read.
     """
     try:
-        entry = await asyncio.to_thread(catalogue.entry, cluster_id, name)
+        entry = await asyncio.to_thread(catalogue.entry, cluster_id, name, "swarm")
     except UsageError as error:
         raise UsageError(error.what, error.next_step.replace("--cluster ID", "cluster=ID")) from None
     if entry.broken:

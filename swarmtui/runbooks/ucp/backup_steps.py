@@ -1,0 +1,310 @@
+"""The steps of ucp.backup: the passphrase, UCP's own command as a job, UCP well again, and the archive as a backup."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shlex
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from swarmtui.backups.keys import keys_of, ucp_passphrases
+from swarmtui.link import jobs
+from swarmtui.link.job_scripts import NAME
+from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
+from swarmtui.runbooks.swarm.backups.backup_keep import Fetch, Verify, find
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
+from swarmtui.runbooks.ucp import places
+from swarmtui.runbooks.ucp.access import Access
+from swarmtui.runbooks.ucp.backup_facts import accounts_now
+from swarmtui.runbooks.ucp.image import PASSPHRASE, Command
+from swarmtui.runbooks.ucp.image_job import ImageJob, run_image
+from swarmtui.session import Session
+from swarmtui.vault import Kind, Secret
+
+if TYPE_CHECKING:
+    from swarmtui.backups.catalogue import Entry
+    from swarmtui.backups.draft import Draft
+    from swarmtui.backups.manifest import Manifest, UcpAccount
+
+SECONDS: Final = 3600.0
+"""How long the command is waited for."""
+RESTART_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepPassphrase(Step):
+    """Makes a passphrase for UCP's backups, and keeps it in the vault before anything is sealed with it."""
+
+    cluster_id: str
+    cluster: str
+    durable: bool
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (Shown(f"openssl rand -base64 24 | swarmtui secrets set ucp-passphrase {self.cluster_id}", here=True),)
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        there = await session.vault.get(Kind.UCP_PASSPHRASE, self.cluster_id)
+        return f"{session.vault.where} has one." if there is not None else ""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        made = Secret(secrets.token_urlsafe(24))
+        durable = await session.vault.put(Kind.UCP_PASSPHRASE, self.cluster_id, made, name=self.cluster)
+        if self.durable and not durable:
+            raise StepError(
+                f"The passphrase would be kept in {session.vault.where}, and be lost with this program.",
+                "Unlock or mend the keyring, then retry.",
+            )
+        voice.say(f"A new passphrase is kept in {session.vault.where}. Put it on the escrow sheet as well.")
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if not await self.already_done(session, before):
+            raise StepError("The vault does not have the passphrase.", "Retry.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeArchive(Step):
+    """Runs `backup` on a manager, as a job that survives us; its archive stays in the job's folder.
+
+    Attributes:
+        containers: components that must run again afterwards.
+        restart: the command that starts them, where a backup that was killed left them stopped; and its job.
+    """
+
+    at: Where
+    known: Access
+    command: Command
+    job_id: str
+    restart: Command
+    restart_id: str
+    containers: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (_into(self.command, self.job_id).shown(self.at),)
+
+    async def _secrets(self, session: Session) -> dict[str, Secret]:
+        found = await ucp_passphrases(session.vault, self.known.cluster_id)
+        if not found:
+            raise StepError(
+                "The vault does not have UCP's passphrase any more: nothing is backed up without one.",
+                f"Keep it again, then retry: swarmtui secrets set ucp-passphrase {self.known.cluster_id}",
+            )
+        return {PASSPHRASE.variable: found[0]}
+
+    async def _made(self, session: Session) -> str:
+        """What is wrong with the archive that is there; "" for a good one."""
+        work = ImageJob(self.at, self.command, self.job_id)
+        state = await work.state(session)
+        if not state.done:
+            return "there is none"
+        result = await work.result(session)
+        if not result.ok:
+            return "the command failed"
+        return "" if result.size else "it is empty"
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        if (await ImageJob(self.at, self.command, self.job_id).state(session)).alive:
+            return ""
+        return "" if await self._made(session) else f"The archive is made, and lies on {self.at.name}."
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        work = ImageJob(self.at, self.command, self.job_id)
+        state = await work.state(session)
+        if state.done and not state.alive:
+            # A try that failed: what it left is no archive.
+            await work.over(session, state, voice)
+        given = await self._secrets(session)
+        try:
+            result = await run_image(session, self.at, self.command, given, voice, job_id=self.job_id, seconds=SECONDS)
+            result.must(self.command, self.at, "Nothing of it is kept as a backup. Mend it, then retry.")
+        except StepError as error:
+            raise StepError(f"{error.what} {await self._mend(session, voice)}", error.next_step) from None
+
+    async def _mend(self, session: Session, voice: Voice) -> str:
+        """Makes sure that a backup that failed leaves UCP running; one sentence."""
+        if not (down := await stopped(session, self.at, self.containers)):
+            return f"UCP runs on {self.at.name}."
+        if (await ImageJob(self.at, self.command, self.job_id).state(session)).alive:
+            return "It goes on by itself, and starts UCP's containers again at its end."
+        voice.say(f"UCP's containers were left stopped ({', '.join(down)}): they are started again.")
+        try:
+            await restart(session, self.at, self.restart, self.restart_id, voice)
+        except StepError as error:
+            return f"UCP's containers on {self.at.name} are STILL STOPPED ({', '.join(down)}): {error.what}"
+        still = await stopped(session, self.at, self.containers)
+        if still:
+            return f"UCP's containers on {self.at.name} are STILL STOPPED: {', '.join(still)}."
+        return f"It had left UCP's containers stopped: they were started again on {self.at.name}."
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if wrong := await self._made(session):
+            raise StepError(f"There is no good archive on {self.at.name}: {wrong}.", "Retry.")
+        result = await ImageJob(self.at, self.command, self.job_id).result(session)
+        voice.say(f"The archive has {result.size / 1e6:.1f} MB.")
+
+
+def _into(command: Command, job_id: str) -> Command:
+    """The command with the file that the job writes to, as a person would give it."""
+    return replace(command, into=f"{jobs.FOLDER}/{job_id}/{NAME}")
+
+
+async def stopped(session: Session, at: Where, containers: tuple[str, ...]) -> list[str]:
+    """Which of these do not run. Raises as `places.look` does."""
+    there = {part.name: part for part in (await places.look(session, at)).parts}
+    return [name for name in containers if name not in there or not there[name].runs]
+
+
+async def restart(session: Session, at: Where, command: Command, job_id: str, voice: Voice) -> None:
+    """Has the image start UCP's components on this node.
+
+    Raises:
+        StepError: it failed.
+    """
+    work = ImageJob(at, command, job_id)
+    state = await work.state(session)
+    if state.done and not state.alive:
+        await work.over(session, state, voice)
+    result = await run_image(session, at, command, {}, voice, job_id=job_id, seconds=RESTART_SECONDS)
+    await work.end_of(session)
+    result.must(command, at, "Look there: docker ps -a --filter name=ucp-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(Step):
+    """Starts UCP's components again, where the backup left some stopped."""
+
+    at: Where
+    command: Command
+    job_id: str
+    containers: tuple[str, ...]
+    danger: Danger = field(default=Danger.SAFE)
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        names = " ".join(f"-e {name}" for name in self.containers)
+        running = self.at.root("docker ps --format '{{.Names}}'")
+        check = f'[ "$({running} | grep -cxF {names})" -ge {len(self.containers)} ]'
+        plain = self.at.root(self.command.line)
+        return (Shown(f"{check} || {plain}", self.at.host, self.at.port),)
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        if (await ImageJob(self.at, self.command, self.job_id).state(session)).alive:
+            return ""
+        return "" if await stopped(session, self.at, self.containers) else "They all run: the backup started them."
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        await restart(session, self.at, self.command, self.job_id, voice)
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        if still := await stopped(session, self.at, self.containers):
+            raise StepError(
+                f"UCP's containers on {self.at.name} do not run: {', '.join(still)}.",
+                "Look there: docker logs of one of them. Then retry.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchUcp(Fetch):
+    """Streams the archive from the host into the catalogue as it is: UCP has sealed it already.
+
+    Attributes:
+        known: the way to UCP, to ask for its accounts once more.
+    """
+
+    known: Access
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        from swarmtui.backups.crypt import Encryption
+
+        job = await self.job(session)
+        state = await job.state()
+        if not state.done:
+            raise StepError(
+                f"There is no whole archive on {self.name} any more.", "Begin a new backup: swarmtui run ucp.backup"
+            )
+        for left in await asyncio.to_thread(session.backups.sweep, self.about.cluster_id):
+            voice.say(f"Removed: {left}")
+        digest = await job.digest()
+        after, _ = await accounts_now(session, self.known)
+        draft = await asyncio.to_thread(session.backups.begin, self.about.cluster_id, self.backup, Encryption())
+        try:
+            came = await self._stream(job, draft, state, voice)
+            if came.digest != digest:
+                raise StepError(
+                    f"The archive came damaged from {self.name}: its digest is {came.digest[:16]}… here, "
+                    f"{digest[:16]}… there.",
+                    "Retry: it is fetched again.",
+                )
+            voice.say(f"The digest is the same on both ends: {digest[:16]}…")
+            ended = state.note("ended")
+            ago = await job.seconds_ago(ended) if ended is not None else -1.0
+            about = msgspec.structs.replace(
+                self.about,
+                # By our clock, and theirs that nobody sets.
+                taken_at=time.time() - ago if ago >= 0.0 else self.about.taken_at,
+                notes=(*self.about.notes, *_moved(self.about, after)),
+            )
+            await asyncio.to_thread(self._commit, draft, about)
+        finally:
+            await asyncio.to_thread(draft.abandon)
+
+    @staticmethod
+    def _commit(draft: Draft[Entry], about: Manifest) -> None:
+        from swarmtui.backups.ucp.openpgp import HEAD, form_of
+
+        with draft.opened() as plain:
+            assert plain is not None
+            form = form_of(plain.read(HEAD))
+        if form != "openpgp":
+            raise StepError(
+                "What UCP wrote is no archive sealed with the passphrase: it is not kept.",
+                "Look at what its command said above, then begin a new backup.",
+            )
+        draft.commit(about)
+
+
+def _moved(about: Manifest, after: tuple[UcpAccount, ...] | None) -> tuple[str, ...]:
+    """What changed among the accounts while the backup was taken: the archive may have either."""
+    before = about.ucp.accounts if about.ucp is not None else None
+    if before is None or after is None or before == after:
+        return ()
+    names = {account.name for account in before} ^ {account.name for account in after}
+    told = ", ".join(sorted(names)[:10]) or "some of them"
+    return (f"Accounts that changed while it was taken: {told}.",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyUcp(Verify):
+    """Opens the backup with the passphrase and looks inside, offline; keeps the result with it.
+
+    Attributes:
+        version: of UCP.
+    """
+
+    version: str
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        file = shlex.quote(f"{self.backup}.tar")
+        told = f"--instance {self.cluster_id} --ucp-version {self.version}"
+        return (
+            Shown(f"swarmtui backups import {file} {told}", here=True),
+            Shown(f"swarmtui backups verify {self.backup} || [ $? -eq 1 ]", here=True),
+        )
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        from swarmtui.backups.verify import verify
+
+        entry = await asyncio.to_thread(find, session, self.cluster_id, self.backup)
+        if entry is None:
+            raise StepError(f"The backup {self.backup} is not in the catalogue any more.", "Take a new one.")
+        keys = await keys_of(session.vault, self.cluster_id, ucp=self.backup)
+        if keys.trouble:
+            voice.say(f"The vault's keys cannot be read: {keys.trouble}")
+        found = await asyncio.to_thread(verify, entry, (), keys.identity, passphrases=keys.ucp)
+        await asyncio.to_thread(session.backups.add_verification, entry, found)
