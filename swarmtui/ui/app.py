@@ -145,7 +145,8 @@ class Console(Looking, Operations, Recovering, Upkeep):
         self.watch_shelf()
         # What the first key needs is loaded while nobody waits for it: not beside the way to the first table.
         await self._until_told()
-        await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
+        runbooks = await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
+        await asyncio.to_thread(runbooks.load_all)
         await asyncio.to_thread(views.load_all)
         # What was imported stays for good: the cycle collector need not walk it while somebody types.
         gc.freeze()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from swarmtui.backups import raft
 from swarmtui.backups.archive import ArchiveFiles
+from swarmtui.backups.entries import is_of_a_swarm
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.plain import plain_tar
 from swarmtui.backups.verify import Cancelled, Progress, verify
@@ -35,7 +36,9 @@ def look_inside(entry: Entry, keys: Keys, work: Work) -> None:
     Raises:
         ArchiveError: it cannot be opened.
         BackupError: the entry is damaged, or its file cannot be read.
+        RefusedError: it is no backup of a Swarm.
     """
+    is_of_a_swarm(entry)
     archive = entry.archive
     size, read = entry.whole.size, 0
 
@@ -72,7 +75,9 @@ def verify_one(catalogue: Catalogue, entry: Entry, keys: Keys, work: Work) -> Ve
         work.progress(done, total, f"{entry.id}: {now.doing}, {percent} %")
 
     try:
-        found = verify(entry, keys.unlock, keys.identity, progress=progress, cancelled=work.stopped)
+        found = verify(
+            entry, keys.unlock, keys.identity, progress=progress, cancelled=work.stopped, passphrases=keys.ucp
+        )
     except Cancelled:
         return None
     catalogue.add_verification(entry, found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from swarmtui.model.health import Finding, alarms, findings
 from swarmtui.model.quorum import Quorum, quorum
 from swarmtui.model.swarm import Snapshot
+from swarmtui.model.ucp.status import product
 from swarmtui.ui.cells import Rows
 from swarmtui.ui.views import Env, Maker, view
 
@@ -19,6 +20,7 @@ class Derived:
     Attributes:
         rows: view → its rows, for the views that were on the screen.
         env: what the rows depended on besides the snapshot.
+        ucp: what people call the UCP that manages the Swarm; "" where there is none.
     """
 
     snapshot: Snapshot
@@ -29,6 +31,7 @@ class Derived:
     alarms: int
     rows: Mapping[str, Rows]
     env: Env
+    ucp: str = ""
 
 
 class Deriver:
@@ -52,6 +55,7 @@ class Deriver:
                 alarms=len(alarms(list(found))),
                 rows={},
                 env=env,
+                ucp=product(snapshot),
             )
         env = replace(env, findings=last.findings)
         self._last = replace(last, rows={name: self._maker(name)(snapshot, env) for name in names}, env=env)

@@ -16,7 +16,7 @@ from swarmtui.ui.describe import Lines, fact_lines
 
 if TYPE_CHECKING:
     from swarmtui.backups.catalogue import Entry
-    from swarmtui.backups.manifest import Manifest
+    from swarmtui.backups.manifest import Manifest, UcpManifest
     from swarmtui.backups.raft.contents import Contents
     from swarmtui.backups.records import Copy, TierResult, Verification
     from swarmtui.model.inventory import Inventory
@@ -52,8 +52,8 @@ def _backup(entry: Entry, now: float) -> Iterator[tuple[str, str]]:
     )
     if manifest.cold is False:
         yield "warn", f"HOT: {HOT}"
-    if not manifest.encrypted:
-        yield "warn", "Not encrypted: whoever reads the file has the Swarm's CA key and every secret in it."
+    if not manifest.protected:
+        yield "warn", "Not encrypted: whoever reads the file has the CA's keys and every secret in it."
     yield from fact_lines(_facts(manifest, now))
     for note in manifest.notes:
         yield "plain", f"  note          {one_line(note)}"
@@ -63,12 +63,25 @@ def _backup(entry: Entry, now: float) -> Iterator[tuple[str, str]]:
         yield from _copy(copy, now)
     if not entry.copies:
         yield "warn", f"  {_NO_COPY}"
+    if manifest.ucp is not None:
+        yield "heading", "What was in UCP"
+        yield from fact_lines(_ucp_facts(manifest.ucp))
+        yield from _stored(entry, manifest)
+        return
     yield "heading", "What was in the Swarm"
     if manifest.inventory is not None:
         yield "plain", f"  {counted(manifest.inventory)}. o opens the backup and looks, s compares with now."
     else:
         yield "dim", "  Not known: it could not be read. o opens the backup and looks."
     yield from _stored(entry, manifest)
+
+
+def _ucp_facts(ucp: UcpManifest) -> dict[str, str]:
+    accounts = "not known: nobody could ask UCP when it was taken"
+    if ucp.accounts is not None:
+        accounts = ", ".join(account.name for account in ucp.accounts[:12]) + (" …" if len(ucp.accounts) > 12 else "")
+    facts = {"version": f"{ucp.version}: only the same one restores it", "instance": ucp.instance_id}
+    return {name: value for name, value in (facts | {"accounts": accounts}).items() if value}
 
 
 def _facts(manifest: Manifest, now: float) -> dict[str, str]:
@@ -79,17 +92,21 @@ def _facts(manifest: Manifest, now: float) -> dict[str, str]:
     if manifest.autolock:
         key = f"; the key {manifest.key_fingerprint}" if manifest.key_fingerprint else "; with which key is not known"
         lock = f"on: it is locked{key}"
-    crypt = {"": "no", "passphrase": "with age, by a passphrase"}.get(
-        manifest.encrypted, f"with age, for {len(manifest.recipients)} recipient(s)"
+    crypt = {"": "no", "passphrase": "with age, by a passphrase", "openpgp": "by UCP itself, with its passphrase"}.get(
+        manifest.protected, f"with age, for {len(manifest.recipients)} recipient(s)"
     )
     facts = {
         "taken": _taken(manifest.taken_at, now),
         "from": f"{manifest.node or 'an unknown node'}{address}{leader}",
-        "how": kinds[manifest.cold] if manifest.source == "taken" else f"imported from {manifest.imported_from}",
+        "how": ("by UCP's own command" if manifest.ucp is not None else kinds[manifest.cold])
+        if manifest.source == "taken"
+        else f"imported from {manifest.imported_from}",
         "quorum": manifest.quorum,
         "Swarm": f"{manifest.cluster} ({manifest.cluster_id})" if manifest.cluster else manifest.cluster_id,
-        "raft": f"term {manifest.raft_term}, index {manifest.raft_index}" if manifest.raft_index else "not read",
-        "autolock": lock,
+        "raft": ("" if manifest.ucp is not None else "not read")
+        if not manifest.raft_index
+        else f"term {manifest.raft_term}, index {manifest.raft_index}",
+        "autolock": lock if manifest.ucp is None else "",
         "engine": manifest.engine_version,
         "encrypted": crypt,
     }

@@ -46,6 +46,15 @@ def backup_words(held: BackupHolding, now: float) -> tuple[str, str]:
     return words[state], "yellow" if state == "none" and not held.meant else "bold yellow"
 
 
+def ucp_words(product: str, snapshot: Snapshot) -> tuple[str, str]:
+    """How many managers' UCP is healthy, where that is not all of them, and the style of it."""
+    doors = snapshot.ucp.doors if snapshot.ucp is not None else {}
+    managers = [door.ok for key, door in doors.items() if key in snapshot.nodes]
+    if all(managers):
+        return f" · {one_line(product)}", "green" if managers else ""
+    return f" · {one_line(product)}: {sum(managers)}/{len(managers)} HEALTHY", "bold red"
+
+
 class Header(Static):
     """Two lines; painted only when their text changes."""
 
@@ -130,6 +139,8 @@ class Header(Static):
             second.append(f" · autolock {'on' if on else 'off'}")
             if on and derived.snapshot.unlock_key is not None:
                 second.append(*key_words(derived.snapshot.unlock_key))
+        if derived.ucp:
+            second.append(*ucp_words(derived.ucp, derived.snapshot))
         if note:
             second.append(f" · {one_line(note)}", "yellow")
         return second

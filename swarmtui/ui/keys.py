@@ -7,51 +7,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from textual.binding import Binding, BindingType
 
 from swarmtui.errors import UsageError
+from swarmtui.ui.action import Action as Action
 from swarmtui.ui.log_keys import BINDINGS as LOGS
 from swarmtui.ui.screen_keys import FIXED
 from swarmtui.ui.screen_keys import REMAPPABLE as SCREENS
 from swarmtui.ui.table_keys import BINDINGS as TABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A key that makes a plan for the marked rows of a view, or the one under the cursor.
-
-    Attributes:
-        view: where the key works.
-        on: the parameter that takes the rows; "" for what concerns no row.
-        asks: parameters to ask for first, one question each.
-        words: parameters to ask for together, as KEY=VALUE words on one line; none is needed where `asks` has some.
-        one: it takes a single row, never several.
-        here: the parameter that takes the node whose engine is in use.
-        id: what `[keys]` calls it; the name of the runbook where that is enough.
-        offline: it also works while no manager answers.
-        tends: it is done to what lies on this machine, and no runbook: `Tending` knows how, and `Recovering` of runs.
-    """
-
-    key: str
-    runbook: str
-    label: str
-    tooltip: str
-    view: str
-    on: str = ""
-    asks: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    one: bool = False
-    here: str = ""
-    id: str = ""
-    offline: bool = False
-    tends: bool = False
-
-    @property
-    def called(self) -> str:
-        return self.id or self.runbook
+from swarmtui.ui.ucp_keys import UCP_ACTIONS
 
 
 def _node(key: str, runbook: str, label: str, tooltip: str, *asks: str) -> Action:
@@ -226,6 +193,7 @@ ACTIONS: tuple[Action, ...] = (
     *SERVICE_ACTIONS,
     *STACK_ACTIONS,
     *OBJECT_ACTIONS,
+    *UCP_ACTIONS,
     *RUN_ACTIONS,
 )
 
@@ -326,7 +294,7 @@ MAIN_IDS = frozenset(each.id for each in (*LOOK, *CHANGE) if isinstance(each, Bi
 """Ids of the keys of the main screen."""
 
 ONLY: Mapping[str, tuple[str, ...]] = {
-    "tasks": ("nodes", "services", "stacks"),
+    "tasks": ("nodes", "services", "stacks", "ucp"),
     "logs": ("services", "tasks"),
     "service": ("tasks",),
     "node": ("tasks",),

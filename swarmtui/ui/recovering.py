@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from swarmtui.runbooks.params import Param
     from swarmtui.runbooks.runbook import Plan, Runbook
     from swarmtui.session import Session
+    from swarmtui.ui.shelf import Shelf
 
-WALKTHROUGHS = ("swarm.recover-quorum", "swarm.restore", "swarm.recreate", "swarm.end-split")
+_SWARMS = ("swarm.restore", " host=ssh://HOST")
+WALKTHROUGHS = ("swarm.recover-quorum", "swarm.restore", "swarm.recreate", "swarm.end-split", "ucp.restore")
 """Runbooks whose runs, where one was cut off, are gone on with first of all."""
 
 
@@ -52,6 +54,8 @@ class Looked:
 
 class Recovering(Base):
     """The part of the console that leads out of a disaster."""
+
+    shelf: Shelf
 
     def show_recovery(self) -> None:
         """Looks at every manager over SSH, and tells what happened and the least destructive way out."""
@@ -84,7 +88,7 @@ class Recovering(Base):
         starts: list[Start] = []
         otherwise = "Nothing begins at a key here: do what is said above. r looks again."
         try:
-            around, found = await happened(session, looked.dead)
+            around, found = await happened(session, looked.dead, accounts=True)
         except SwarmtuiError as error:
             looked.lines = [("bad", error.what), ("plain", error.next_step)]
         else:
@@ -93,7 +97,8 @@ class Recovering(Base):
             looked.there = frozenset(
                 m.name for m in around.members if m.condition not in (Condition.UNREACHABLE, Condition.DEAD)
             )
-            await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
+            runbooks = await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
+            await asyncio.to_thread(runbooks.load_all)
             starts = [*await self._cut_off(around.cluster_id, look), *self._starts(found, look)]
             if found.best.way is Way.NOTHING:
                 otherwise = "Nothing is to be done. r looks again."
@@ -145,8 +150,10 @@ class Recovering(Base):
 
     def restore(self, backup: str) -> None:
         """Restores a backup that a person chose; asks on which host."""
-        command = f"swarmtui run swarm.restore backup={shlex.quote(backup)} host=ssh://HOST"
-        chosen = Advice(Way.RESTORE, "It was chosen.", (backup,), command, "swarm.restore", {"backup": backup})
+        entry = self.shelf.entries.get(backup)
+        runbook, host = ("ucp.restore", "") if entry is not None and entry.kind == "ucp" else _SWARMS
+        command = f"swarmtui run {runbook} backup={shlex.quote(backup)}{host}"
+        chosen = Advice(Way.RESTORE, "It was chosen.", (backup,), command, runbook, {"backup": backup})
         self._begin(chosen, self.look_now)
 
     def _begin(self, advice: Advice, look: Callable[[], None], more: bool = False) -> None:

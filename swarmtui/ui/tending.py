@@ -116,7 +116,7 @@ class Tending(Base):
 
         catalogue = self._catalogue()
         found: list[Verification | None] = []
-        opened: dict[str, Keys] = {}  # no keyring is asked a hundred times
+        opened: dict[tuple[str, str | None], Keys] = {}  # no keyring is asked a hundred times
         for number, entry in enumerate(entries):
             work.progress(number, len(entries), entry.id)
             if work.stopped():
@@ -124,8 +124,9 @@ class Tending(Base):
             if entry.broken:
                 work.tell(("heading", entry.id), ("bad", f"Damaged: {entry.broken}"))
                 continue
-            keys = opened.get(entry.cluster_id) or await self._opening_keys(entry.cluster_id, work)
-            opened[entry.cluster_id] = keys
+            about = (entry.cluster_id, entry.id if entry.kind == "ucp" else None)
+            keys = opened.get(about) or await self._opening_keys(entry.cluster_id, work, ucp=about[1])
+            opened[about] = keys
             found.append(await asyncio.to_thread(backup_work.verify_one, catalogue, entry, keys, work))
             self.look_at_shelf(anew=True)
         work.end(backup_work.verified_words(found), style=backup_work.worst_style(found))
@@ -133,7 +134,9 @@ class Tending(Base):
     def compare_backups(self, keys: Sequence[str]) -> None:
         """Shows what changed from one backup to another, or since one was taken."""
         entries = self._entries(keys)
-        if len(entries) > 2:
+        if foreign := next((entry for entry in entries if entry.kind != "swarm"), None):
+            self.complain(UsageError(f"{foreign.id} is no backup of a Swarm.", "d says what is known of it."))
+        elif len(entries) > 2:
             self.complain(UsageError("Two backups can be compared, and more are marked.", "\\ removes the marks."))
         elif entries:
             self.run_worker(self._compare(entries), exit_on_error=False, group="compare", exclusive=True)
@@ -229,11 +232,11 @@ class Tending(Base):
     def _catalogue(self) -> Catalogue:
         return self._session().backups
 
-    async def _opening_keys(self, cluster_id: str, work: Work) -> Keys:
-        """What the vault has to open a cluster's backups; tells where it could not be asked."""
+    async def _opening_keys(self, cluster_id: str, work: Work, *, ucp: str | None = None) -> Keys:
+        """What the vault has to open a cluster's backups, or one of UCP; tells where it could not be asked."""
         from swarmtui.backups.keys import keys_of
 
-        keys = await keys_of(self._session().vault, cluster_id)
+        keys = await keys_of(self._session().vault, cluster_id, ucp=ucp)
         if keys.trouble:
             work.tell(("warn", keys.trouble))
         return keys

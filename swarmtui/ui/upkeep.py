@@ -163,8 +163,8 @@ class Upkeep(Tending):
         from swarmtui.ui.questions import path_completed
 
         question = (
-            "Which archive shall be taken in? A tar or tar.gz of /var/lib/docker/swarm, also one encrypted with age.\n"
-            "It is copied into the catalogue; the file stays as it is."
+            "Which archive shall be taken in? A tar or tar.gz of /var/lib/docker/swarm, also encrypted with age; or\n"
+            "what UCP's backup command wrote. It is copied into the catalogue; the file stays as it is."
         )
         answer = await self.push_screen_wait(AskScreen(question, check=_wrong_file, suggest=path_completed))
         if answer is not None:
@@ -174,8 +174,12 @@ class Upkeep(Tending):
     async def _import(self, path: Path, work: Work) -> None:
         from swarmtui.backups.imports import cluster_in, import_file
         from swarmtui.backups.keys import encryption_of
+        from swarmtui.backups.ucp.imports import is_one
 
         cluster_id = self._session().snapshot.cluster_id
+        if await asyncio.to_thread(is_one, path):
+            await self._import_ucp(path, cluster_id, work)
+            return
         keys = await self._opening_keys(cluster_id, work) if cluster_id else None
         identity = keys.identity if keys is not None else None
         work.progress(0, 0, f"looking into {path}")
@@ -194,6 +198,34 @@ class Upkeep(Tending):
         if not entry.whole.encrypted:
             work.tell(("warn", "It is kept without encryption: name recipients in the configuration, [backups]."))
         work.end(f"It is in the catalogue as {entry.id}. p finds out whether it would restore.")
+
+    async def _import_ucp(self, path: Path, cluster_id: str, work: Work) -> None:
+        """Takes in what UCP's own backup command wrote, with the passphrase of this cluster's vault."""
+        from swarmtui.backups.keys import encryption_of
+        from swarmtui.backups.ucp.imports import import_file, look
+        from swarmtui.model.ucp import status
+
+        keys = await self._opening_keys(cluster_id, work, ucp="") if cluster_id else None
+        work.progress(0, 0, f"looking into {path}")
+        contents = await asyncio.to_thread(look, path, *(keys.ucp if keys is not None else ()))
+        snapshot = self._session().snapshot
+        encryption = await encryption_of(self.opening.backups.recipients, self._session().vault, cluster_id)
+        entry = await asyncio.to_thread(
+            import_file,
+            self._catalogue(),
+            path,
+            contents,
+            # What the archive does not tell is taken from the cluster that it is imported for.
+            instance="" if contents.instance_id else cluster_id,
+            version="" if contents.version else str(status.version_of(snapshot) or ""),
+            encryption=encryption,
+            cluster=self.opening.name,
+        )
+        if cluster_id and entry.cluster_id != cluster_id:
+            work.tell(("warn", f"It is of another cluster, {entry.cluster_id}, and not shown among these."))
+        if not entry.whole.protected:
+            work.tell(("warn", "It is kept without encryption: name recipients in the configuration, [backups]."))
+        work.end(f"It is in the catalogue as {entry.id}. p opens it and looks inside.")
 
 
 def _decided(decision: Decision) -> tuple[str, str]:

@@ -182,6 +182,7 @@ ENTRIES = (
     Entry("services", "Services", ("svc", "service")),
     Entry("dtr", "DTR replicas"),
     Entry("backups", "Backups", ("bk",)),
+    Entry("ucp", "UCP", ("mke",)),
     Entry("tasks", "Tasks", ("ta", "task")),
     Entry("stacks", "Stacks", ("st", "stack")),
     Entry("networks", "Networks", ("net", "network")),

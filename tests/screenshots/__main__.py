@@ -106,6 +106,13 @@ def _walkthroughs(size: tuple[int, int]) -> list[Shots]:
     ]
 
 
+def _ucp(size: tuple[int, int]) -> list[Shots]:
+    """UCP: its view, and one manager of it."""
+    at = f"{size[0]}x{size[1]}"
+    view = [*":ucp", "enter", "wait"]
+    return [("platform", size, {f"ucp-{at}": view, f"ucp-manager-{at}": ["down", "d"]})]
+
+
 def _all() -> list[Shots]:
     small = {
         "nodes-80x24": [],
@@ -129,6 +136,8 @@ def _all() -> list[Shots]:
         ("manager-down", WIDE, {"alarms-160x48": ["a"], "describe-160x48": ["escape", "d"]}),
         *_walkthroughs(NARROW),
         *_walkthroughs(MIDDLE),
+        *_ucp(NARROW),
+        *_ucp(MIDDLE),
     ]
 
 

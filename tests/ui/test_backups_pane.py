@@ -153,7 +153,7 @@ async def test_verifying_can_be_left_and_stopped(stage: Stage, tmp_path: Path, m
     made = [add(catalogue, NOW - each * HOUR) for each in range(1, 4)]
     real = verify.verify
 
-    def slow(*args: object, cancelled: object, progress: object) -> object:
+    def slow(*args: object, cancelled: object, progress: object, passphrases: object) -> object:
         assert callable(cancelled) and callable(progress)
         progress(verify.Progress("reading the archive", 1, 4))
         while not cancelled():
@@ -180,7 +180,7 @@ async def test_a_console_that_ends_stops_the_work(
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def endless(*_: object, cancelled: object, progress: object) -> object:
+    def endless(*_: object, cancelled: object, progress: object, passphrases: object) -> object:
         assert callable(cancelled)
         while not cancelled():
             time.sleep(0.01)

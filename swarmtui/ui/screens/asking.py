@@ -127,6 +127,9 @@ class UiPerson:
     async def unlock_key(self, about: str) -> str | None:
         return await self._ask(AskScreen(f"Unlock key for {one_line(about)} (it is not shown):", secret=True))
 
+    async def secret(self, what: str) -> str | None:
+        return await self._ask(AskScreen(f"{one_line(what)} (it is not shown):", secret=True))
+
     async def passphrase(self, key_file: str) -> str | None:
         return await self._ask(AskScreen(f"Passphrase of {key_file}:", secret=True))
 

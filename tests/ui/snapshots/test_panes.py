@@ -1,4 +1,4 @@
-"""Every view at every size, and the description of one of its rows. The backups: test_backups."""
+"""Every view at every size, and the description of one of its rows. The backups: test_backups; UCP: test_ucp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DESCRIBED = {
 """Where the cursor is; on the first row elsewhere."""
 
 
-@pytest.mark.parametrize("view", [entry.name for entry in ENTRIES if entry.name != "backups"])
+@pytest.mark.parametrize("view", [entry.name for entry in ENTRIES if entry.name not in ("backups", "ucp")])
 async def test_pane(view: str, stage: Stage, compare: Compare, tmp_path: Path) -> None:
     journals(tmp_path / "journal")
     async with console(tmp_path) as driver:

@@ -49,6 +49,7 @@ NO_PLAN = {
     "swarm.rehearse": "asks the host; see test_backups for its question",
     "swarm.restore": "asks the hosts; see test_restore_by_keys",
     **{action.called: "is no runbook: see test_backups" for action in ACTIONS if action.tends},
+    **{action.called: "asks UCP, and there is none" for action in ACTIONS if action.called.startswith("ucp.")},
     "swarm.unlock": "asks every manager itself; see test_swarm",
     "swarm.unlock-all": "asks every manager itself; see test_swarm",
 }
