@@ -268,9 +268,8 @@ def test_certificates_that_have_expired_everywhere_are_signed_anew_before_anythi
     broken = [one(name, Condition.BROKEN, expired=True, host=f"root@{name}") for name in "abc"]
     found = best(*broken, backups=BACKUPS["proved"])
     assert found.best.way is Way.CERTIFICATES and found.exit_code == 1 and "CA key" in found.best.because
-    assert found.best.command == (
-        "ssh root@a openssl x509 -noout -enddate -in /var/lib/docker/swarm/certificates/swarm-node.crt"
-    )
+    assert (found.best.runbook, found.best.params) == ("swarm.renew-certificates", {})
+    assert found.best.command.startswith("swarmtui run swarm.renew-certificates"), found.best.command
     # The engine lets a forced cluster begin with an expired certificate: its raft log counts as state.
     lost = best(broken[0], one("b", Condition.DEAD), one("c", Condition.DEAD), backups=BACKUPS["proved"])
     assert lost.best.way is Way.FORCE and lost.best.params == {"survivor": "a", "dead": "b,c"}

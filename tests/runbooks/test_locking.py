@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,11 +17,11 @@ from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import Completed
 from swarmtui.runbooks import locking
 from swarmtui.runbooks.journal import Journal
-from swarmtui.runbooks.runbook import Danger, Plan
+from swarmtui.runbooks.runbook import Danger, Facts, Plan, Voice
 from swarmtui.runbooks.runner import Event, Runner
 from swarmtui.session import Session
 from tests import builders as b
-from tests.runbooks.small_steps import RUN, World, plan, steps
+from tests.runbooks.small_steps import RUN, Bump, World, plan, steps
 from tests.runbooks.support import FakeSession
 
 OTHER = Owner(run="20261121T080000Z-swarm.backup-0002", since=1.0, user="ana", host="desk", what="swarm.backup")
@@ -44,8 +45,8 @@ class LockHost:
             for path in command.split()[2:]:
                 self.links.pop(path.rpartition("/")[2], None)
             return Completed(0, "", "")
-        text, path = command.partition("ln -sn ")[2].partition(";")[0].split(" ")
-        if self.may:
+        text, _, path = command.partition("ln -sn ")[2].partition(";")[0].partition(" ")
+        if self.may and path:
             self.links.setdefault(path.rpartition("/")[2], text.strip("'"))
         rows = "".join(f"lrwxrwxrwx 1 root root 9 Nov 21 20:00 {name} -> {to}\n" for name, to in self.links.items())
         return Completed(0, f"total 0\n{rows}", "")
@@ -172,3 +173,80 @@ async def test_a_failed_run_leaves_none_behind_nor_does_a_connection_that_was_ju
         outcome = await Runner(cast(Session, session), made, writer, observe=observe).run()
     assert not outcome.ok
     assert session.lying == {}
+
+
+# -- where no Swarm answers: by the addresses of its managers --------------------------------------------------------
+
+HOSTS = tuple(f"ssh://root@10.0.0.{number}" for number in (3, 1))
+CLUSTER = "tla1qprx04x2veayp6b7mlun9"
+
+
+def forcing(world: World, *ids: str) -> Plan:
+    """A plan about a Swarm that does not answer, on the hosts of two of its three managers."""
+    made = plan(*(replace(step, danger=Danger.DESTRUCTIVE) for step in steps(world, *ids)))
+    return replace(made, exclusive_hosts=(*HOSTS, HOSTS[0]), cluster_id=CLUSTER)
+
+
+@pytest.fixture
+def blind(session: LockSession) -> LockSession:
+    """The same hosts, and no Swarm is seen."""
+    session.snapshot = b.snapshot([])
+    return session
+
+
+async def test_hosts_of_a_swarm_that_does_not_answer_are_held_alone(blind: LockSession, tmp_path: Path) -> None:
+    seen, _, outcome = await go(blind, forcing(World(), "a"), tmp_path)
+    assert outcome.ok
+    assert seen == [{"root@mgr3": ["exclusive"], "root@mgr1": ["exclusive"]}]
+    assert blind.lying == {}
+
+
+async def test_a_second_operator_is_told_who_is_at_it_and_nothing_is_begun(
+    blind: LockSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 61.0)
+    blind.lock_hosts["10.0.0.1"].links["exclusive"] = OTHER.text
+    world = World()
+    with pytest.raises(RefusedError, match=r"of ana on desk, begun 1 minute ago, is under way on this cluster"):
+        await go(blind, forcing(world, "a"), tmp_path)
+    assert world.calls == [] and blind.lying == {"root@mgr1": ["exclusive"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner(Bump):
+    """A step that is a run of its own, as the fresh backup after a forced cluster is."""
+
+    session: LockSession = field(compare=False)
+    make: Callable[[], Plan] = field(compare=False)
+    folder: Path = field(compare=False)
+    seen: list[dict[str, list[str]]] = field(compare=False)
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        def observe(event: Event) -> None:
+            if event.point == "intent":
+                self.seen.append(self.session.lying)
+
+        with Journal(self.folder).writer("20261121T090204Z-inner-0002") as writer:
+            assert (await Runner(session, self.make(), writer, observe=observe).run()).ok
+        self.seen.append(self.session.lying)
+        await super().run(session, before, voice)
+
+
+async def test_a_run_within_a_run_lies_within_its_locks(blind: LockSession, tmp_path: Path) -> None:
+    """It neither is kept away by them, nor takes them off; a host that the outer one does not hold it holds itself."""
+    world, seen = World(), list[dict[str, list[str]]]()
+
+    def inner() -> Plan:
+        made = disruptive(world, exclusive=True)
+        return replace(made, exclusive=(), exclusive_hosts=(*HOSTS, "ssh://root@10.0.0.2"), cluster_id=CLUSTER)
+
+    step = Inner(
+        id="backup", title="t", why="w", world=world, session=blind, make=inner, folder=tmp_path / "inner", seen=seen
+    )
+    outer = replace(forcing(world, "a"), steps=(replace(step, danger=Danger.DISRUPTIVE),))
+    _, _, outcome = await go(blind, outer, tmp_path)
+    assert outcome.ok, outcome
+    held = {"root@mgr3": ["exclusive"], "root@mgr1": ["exclusive"]}
+    assert seen[-1] == held, "the outer run's locks lie on"
+    assert seen[0] == held | {"root@mgr2": ["exclusive"]}
+    assert blind.lying == {}

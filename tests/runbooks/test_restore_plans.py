@@ -17,7 +17,7 @@ from swarmtui.runbooks.swarm.recovery.restore import Restore
 from swarmtui.runbooks.swarm.recovery.restore_bridge import AddressFacts
 from swarmtui.runbooks.swarm.recovery.restore_facts import OldManager, RestoreFacts, TargetHost
 from swarmtui.runbooks.swarm.recovery.restore_inside import BackupSeen
-from swarmtui.runbooks.swarm.recovery.restore_rules import older
+from swarmtui.runbooks.swarm.recovery.restore_rules import older, short
 from swarmtui.runbooks.swarm.recovery.restore_workers import WorkerAt
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import HostSeen, Where
 
@@ -202,8 +202,11 @@ def test_a_gentler_way_is_told_and_must_be_overridden_by_name() -> None:
 
 def test_a_backup_that_is_not_proved_must_be_accepted() -> None:
     unproved = replace(BACKUP, verdict="not proved", because="it was never verified", better="20261120T000000Z-mgr1")
-    (rule,) = plan_of(replace(FACTS, backup=unproved)).rules
-    assert str(rule) == f"unproved={BACKUP.id}"
+    plan = plan_of(replace(FACTS, backup=unproved))
+    (rule,) = plan.rules
+    assert BACKUP.id == "20261121T000000Z-mgr2"
+    assert str(rule) == "unproved=000000" and plan.typed == "000000", "what is typed is short"
+    assert BACKUP.id in rule.what and short("swarm-of-may") == "swarm-of-may"
     assert "backup=20261120T000000Z-mgr1" in rule.what
 
 

@@ -116,7 +116,7 @@ def test_keep_list_and_forget(run: Run) -> None:
         (["set", "unlock-key", CLUSTER, KEY], "", "a secret is never one"),
         (["set", "unlock-key", KEY], "", "An unlock key is never an argument."),
         (["set", KEY, CLUSTER], "", "That is no kind of secret. Kinds: unlock-key, "),
-        ([KEY], "", "Say which: list, set, remove, export or open-key-file."),
+        ([KEY], "", "Say which: list, set, remove, export, open-key-file or renew-certificate."),
         (["set", "unlock-key", CLUSTER, f"--value={KEY}"], "", "a secret is never one"),
         (["set", "unlock-key", CLUSTER, f"--previous={KEY}"], "", "An option is used as it cannot be."),
         (["set", "unlock-key", "prod"], KEY, '"prod" is no id of a Swarm, and no name of one whose key is kept.'),
