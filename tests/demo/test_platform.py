@@ -58,6 +58,14 @@ async def test_logging_in(platform: Platform) -> None:
     assert (await platform.ask("ucp", "mgr1", "/id/", **tokens[0])).status == 401
 
 
+async def test_containers_of_every_node_and_those_that_have_ended(platform: Platform) -> None:
+    token = await platform.login()
+    running = {one["Names"][0] for one in (await platform.ask("ucp", "mgr1", "/containers/json", **token)).json}
+    every = {one["Names"][0] for one in (await platform.ask("ucp", "mgr1", "/containers/json?all=1", **token)).json}
+    assert {"/mgr2/ucp-controller", "/wrk1/ucp-proxy"} <= running < every
+    assert {"/mgr1/ucp-reconcile", "/wrk1/ucp-reconcile"} <= every - running
+
+
 async def test_accounts(platform: Platform) -> None:
     token = await platform.login()
     users = (await platform.ask("ucp", "mgr1", "/accounts/?filter=users&limit=50", **token)).json["accounts"]

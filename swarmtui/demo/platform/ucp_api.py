@@ -117,7 +117,7 @@ class UcpApi:
         if bare == "/nodes" or bare.startswith("/nodes/"):
             return await self._nodes(ucp, request)
         if bare == "/containers/json":
-            return json_response(self._containers())
+            return json_response(self._containers(every=request.query.get("all", "0").lower() in ("1", "true")))
         if bare.startswith(_ENGINE):
             return await self._engine(request)
         return _refused(404, "not found")
@@ -160,7 +160,8 @@ class UcpApi:
         response.headers = {"Api-Version": api, "Server": f"{version} (linux)"}
         return response
 
-    def _containers(self) -> list[dict[str, Any]]:
+    def _containers(self, *, every: bool) -> list[dict[str, Any]]:
+        """Those of all nodes, each with its node's name before its own; stopped ones too where that is asked."""
         found = []
         for host in self.world.hosts.values():
             if not host.running:
@@ -168,7 +169,7 @@ class UcpApi:
             found += [
                 {**item, "Names": [f"/{host.name}{name}" for name in item["Names"]]}
                 for item in containers(self.world, host)
-                if item["State"] == "running"
+                if every or item["State"] == "running"
             ]
         return found
 
