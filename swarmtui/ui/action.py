@@ -13,7 +13,8 @@ class Action:
         view: where the key works.
         on: the parameter that takes the rows; "" for what concerns no row.
         asks: parameters to ask for first, one question each.
-        words: parameters to ask for together, as KEY=VALUE words on one line; none is needed where `asks` has some.
+        words: parameters to ask for together, as KEY=VALUE words on one line; none is needed where `asks` has some
+            or it concerns no row.
         one: it takes a single row, never several.
         here: the parameter that takes the node whose engine is in use.
         id: what `[keys]` calls it; the name of the runbook where that is enough.

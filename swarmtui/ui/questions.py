@@ -85,9 +85,11 @@ async def ask(
     if action.words:
         known = [declared[name] for name in action.words]
         shapes = "\n".join(_shape(param, now.get(param.name, "")) for param in known)
-        ask_for = f"What shall be different{about}?" if not action.asks else "Anything else? enter goes on without."
+        # What is done to a row needs to be told what; what concerns no row has its defaults.
+        free = bool(action.asks) or not action.on
+        ask_for = "Anything else? enter goes on without." if free else f"What shall be different{about}?"
         question = f"{ask_for} Words of KEY=VALUE, quoted where they have blanks:\n{shapes}"
-        check = partial(_wrong_words, runbook, known, bool(action.asks))
+        check = partial(_wrong_words, runbook, known, free)
         suggest = partial(completed, names=action.words, now=now)
         answer = await app.push_screen_wait(AskScreen(question, check=check, suggest=suggest))
         if answer is None:

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from swarmtui.config import load, state_dir
+from swarmtui.opening import find
 from tests.actions.cli import Cli, Result
+from tests.actions.test_ucp_keyboard import ADMIN, JIM, PASSPHRASE, SECRETS, story
+from tests.driver import driven
 from tests.lab import Lab, standins
 from tests.lab.fixtures import MakeLab
 from tests.lab.machine import wait_for
 
 pytestmark = pytest.mark.lab
 
-ADMIN, JIM, PASSPHRASE = "admin-pass-1", "jim-pass-1", "twelve-chars-or-more"
-SECRETS = 'ucp-password = "env:PROD_ADMIN"\nucp-passphrase = "env:PROD_PASSPHRASE"\n'
+LONG = 240.0
+"""Seconds for one run on the lab."""
 
 
 @pytest.fixture
@@ -84,3 +88,21 @@ def test_ucp_comes_back_from_its_backup(
     _do(cli, "ucp.bundle", "user=jim", "password-from=env:JIM", f"to={tmp_path / 'again'}")
     assert f"ucp/{version}" in docker(tmp_path / "again", "version")
     wait_for("all is healthy", lambda: "unhealthy" not in first.docker("ps").stdout, 30)
+
+
+@pytest.mark.full
+async def test_from_the_keyboard(
+    ucp_lab: Callable[[str], tuple[Lab, Cli]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed, a user made, backed up, that user's account lost, and all brought back: keys only."""
+    lab, _ = ucp_lab("2.2.5")
+    for name, value in {"HOME": str(lab.home), "PROD_ADMIN": ADMIN, "PROD_PASSPHRASE": PASSPHRASE}.items():
+        monkeypatch.setenv(name, value)
+    first = lab["mgr1"]
+    opening = find("prod", load(), bundles=tmp_path / "bundles")
+    async with driven(opening, state_dir() / "journal") as console:
+        await console.nodes().live().view("ucp").sees("No UCP (MKE) manages this Swarm")
+        await console.here().press("I").answer("2.2.5").answer(f"host-address={first.address}")
+        await story(console, "prod", tmp_path / "jim", LONG)
+        assert "ucp/2.2.5" in docker(tmp_path / "jim", "version")
+        assert not any(secret in told for secret in (ADMIN, JIM, PASSPHRASE) for told in console.app.told)

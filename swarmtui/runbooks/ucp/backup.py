@@ -142,7 +142,8 @@ def _notes(found: UcpBackupFacts) -> list[str]:
     ]
     if found.accounts is not None:
         people = [account for account in found.accounts if not account.org]
-        told.append(f"UCP has {len(people)} accounts now; after a restore they are compared.")
+        some = "1 account" if len(people) == 1 else f"{len(people)} accounts"
+        told.append(f"UCP has {some} now; after a restore that is compared.")
     return told
 
 

@@ -35,6 +35,7 @@ class UninstallFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     version: Version
     instance: str
+    cluster: str
     cluster_id: str
     manager: Place
     nodes: tuple[Place, ...]
@@ -97,6 +98,7 @@ class Uninstall(Runbook):
             UninstallFacts(
                 version=version,
                 instance=status.instance_of(snapshot),
+                cluster=session.name,
                 cluster_id=snapshot.cluster_id,
                 manager=manager,
                 nodes=nodes,
@@ -128,7 +130,7 @@ class Uninstall(Runbook):
             title=f"Take {name} off the Swarm",
             why="The Swarm, its services and their data stay. Accounts, teams, grants and settings of UCP go.",
             steps=steps,
-            touches=(known.manager.name,),
+            touches=(known.cluster,),
             changes=tuple(
                 ("bad", f"{node.name}: {there.words}")
                 for node in known.nodes
