@@ -46,11 +46,12 @@ async def test_a_backup_as_a_job_is_seen_while_it_runs(old: Platform) -> None:
     code, _, said = await old.run("mgr2", f"{UCP} id")
     assert (code, 'The container name "/ucp" is already in use by container' in said) == (125, True)
     assert "ucp-controller" not in running(old, "mgr2")
+    files = world_of(old).hosts["mgr2"].files
+    await until(lambda: "/srv/log" in files and b"Temporarily Stopping" in files["/srv/log"].data)
     _, log, _ = await old.run("mgr2", "cat /srv/log")
     assert b"Temporarily Stopping" in log
     assert b"completed" not in log
     go.set()
-    files = world_of(old).hosts["mgr2"].files
     await until(lambda: "/srv/code" in files)
     assert files["/srv/code"].data == b"0\n"
     assert len(openpgp.decrypt(files["/srv/ucp.bkp"].data, "two words")) > 100_000
