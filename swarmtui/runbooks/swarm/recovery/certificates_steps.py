@@ -3,73 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from swarmtui.backups.errors import RaftError
 from swarmtui.runbooks.node_waits import waited, waiting
-from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
+from swarmtui.runbooks.runbook import Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.managers import identity, read_file
 from swarmtui.runbooks.swarm.recovery.directory import directory, tar_line
 from swarmtui.runbooks.swarm.recovery.fence_steps import (
-    FILE_SECONDS,
-    ROOT,
-    docker_runs,
-    exists,
-    must,
-    stop_docker,
     stop_line,
 )
-from swarmtui.runbooks.swarm.rehearsal.rehearse_commands import as_root
+from swarmtui.runbooks.swarm.recovery.force_steps import ClearLatch
+from swarmtui.runbooks.swarm.recovery.kept_file import KeptFile
 from swarmtui.runbooks.swarm.rejoining.rejoin_steps import OnHost
 from swarmtui.runbooks.swarm.unlock_steps import keys_of
 from swarmtui.session import Session
 
 CERTIFICATE = "swarm/certificates/swarm-node.crt"
+KEPT = "swarm.crt"
 ASK_SECONDS = 60.0
 """Without a leader an engine takes 20 s, twice at worst, to say so (swarm-dr.md §4)."""
 POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignAnew(OnHost):
+class SignAnew(KeptFile):
     """Signs the certificate of a manager anew, with the CA key in its own raft log: the same node, the same key.
 
     The key of the CA stays in this program's memory. What it signed before lies aside until all is well.
 
     Attributes:
-        job: what names this recovery on the hosts.
-        cluster_id: which Swarm; its unlock keys are tried where the directory is locked.
         ca: SHA-256 of the certificate of the CA that is to sign, in hex.
-        root: Docker's data root.
     """
 
-    job: str
-    cluster_id: str
+    file = CERTIFICATE
+    kept = KEPT
+    mode = "644"
+
     ca: str
-    root: str = ROOT
-    danger: Danger = Danger.DISRUPTIVE
-
-    @property
-    def path(self) -> str:
-        return f"{self.root}/{CERTIFICATE}"
-
-    @property
-    def aside(self) -> str:
-        """Where the expired one is afterwards."""
-        return f"{self.root}/swarm.crt-{self.job}"
-
-    @property
-    def _keep(self) -> str:
-        return self.at.root(f"cp -p {shlex.quote(self.path)} {shlex.quote(self.aside)}")
-
-    @property
-    def _write(self) -> str:
-        new = shlex.quote(f"{self.path}.new")
-        line = f"touch {new} && chmod 644 {new} && tee {new} >/dev/null && mv {new} {shlex.quote(self.path)}"
-        return as_root(line, sudo=True) if self.at.sudo else line
 
     @property
     def shown(self) -> tuple[Shown, ...]:
@@ -77,13 +50,9 @@ class SignAnew(OnHost):
         signed = Shown(f"swarmtui secrets renew-certificate {self.cluster_id}", feed=read, here=True)
         return (
             self.there(stop_line(self.at)),
-            self.there(self._keep),
-            Shown(self._write, self.at.host, self.at.port, feed=signed),
+            self.there(self.keep_line),
+            Shown(self.write_line, self.at.host, self.at.port, feed=signed),
         )
-
-    @property
-    def undo(self) -> tuple[Shown, ...]:
-        return (self.there(self.at.root(f"cp -p {shlex.quote(self.aside)} {shlex.quote(self.path)}")),)
 
     async def already_done(self, session: Session, before: Facts) -> str:
         who = identity(await read_file(session, self.at.ssh, self.path))
@@ -94,9 +63,7 @@ class SignAnew(OnHost):
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         from swarmtui.backups.raft.authority import authority
 
-        host = await self.at.reach(session)
-        if await docker_runs(host, self.at):
-            await stop_docker(host, self.at)
+        await self.stopped(session)
         files = await directory(session, self.at, self.root)
         keys, _ = await keys_of(session.vault, self.cluster_id)
         try:
@@ -110,9 +77,7 @@ class SignAnew(OnHost):
         except (RaftError, KeyError) as error:
             what = error.what if isinstance(error, RaftError) else "it has no certificate."
             raise StepError(f"The certificate of {self.name} cannot be signed: {what}", "Take it by hand.") from None
-        if not await exists(host, self.at, self.aside):
-            await must(host, self.at, self._keep)
-        await must(host, self.at, self._write, stdin=pem)
+        await self.replace(session, pem)
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         if not (done := await self.already_done(session, before)):
@@ -156,28 +121,9 @@ class LeaderBack(OnHost):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClearOld(OnHost):
+class ClearOld(ClearLatch):
     """Takes away the expired certificate that was kept."""
 
-    job: str
-    root: str = ROOT
-
     @property
-    def aside(self) -> str:
-        return f"{self.root}/swarm.crt-{self.job}"
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        return (self.there(self.at.root(f"rm -f {shlex.quote(self.aside)}")),)
-
-    async def already_done(self, session: Session, before: Facts) -> str:
-        there = await exists(await self.at.reach(session), self.at, self.aside)
-        return "" if there else f"No expired certificate is kept on {self.name}."
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        host = await self.at.reach(session)
-        await host.run(self.shown[0].line, timeout=FILE_SECONDS)
-
-    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not await self.already_done(session, before):
-            raise StepError(f"{self.aside} is still on {self.name}.", "Retry.")
+    def names(self) -> tuple[str, ...]:
+        return (f"{KEPT}-{self.job}",)

@@ -220,19 +220,20 @@ class ClearLatch(OnHost):
     root: str = ROOT
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """What it takes away, beside the Swarm directory."""
         return (f"{FORCING}{self.job}", f"{FORCED}{self.job}", f"swarm.key-{self.job}", f"swarm.state-{self.job}")
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        paths = " ".join(shlex.quote(f"{self.root}/{name}") for name in self._names)
+        paths = " ".join(shlex.quote(f"{self.root}/{name}") for name in self.names)
         return (self.there(self.at.root(f"rm -f {paths}")),)
 
     async def _left(self, session: Session) -> list[str]:
         told = await (await self.at.reach(session)).run(
             self.at.root(f"ls -1 {shlex.quote(self.root)}"), timeout=FILE_SECONDS
         )
-        return [name for name in told.out.split() if name in self._names] if told.code == 0 else list(self._names)
+        return [name for name in told.out.split() if name in self.names] if told.code == 0 else list(self.names)
 
     async def already_done(self, session: Session, before: Facts) -> str:
         return "" if await self._left(session) else f"Nothing of this recovery is left beside {self.root}/swarm."

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from swarmtui.backups.errors import RaftError
 from swarmtui.link.person import KeyPerson
-from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
+from swarmtui.runbooks.runbook import Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.managers import read_file
 from swarmtui.runbooks.swarm.recovery.fence_steps import (
     FILE_SECONDS,
@@ -23,7 +23,7 @@ from swarmtui.runbooks.swarm.recovery.fence_steps import (
     stop_docker,
     stop_line,
 )
-from swarmtui.runbooks.swarm.rehearsal.rehearse_commands import as_root
+from swarmtui.runbooks.swarm.recovery.kept_file import KeptFile
 from swarmtui.runbooks.swarm.rejoining.rejoin_steps import OnHost
 from swarmtui.runbooks.swarm.unlock_steps import keys_of
 from swarmtui.session import Session
@@ -57,42 +57,17 @@ def opened_with(pem: bytes, keys: list[UnlockKey]) -> tuple[bytes, UnlockKey | N
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnlockKeyFile(OnHost):
+class UnlockKeyFile(KeptFile):
     """Unlocks a manager's key file here, with the vault's key, and writes it back in clear.
 
     Docker is stopped for it. `SetStateAside` belongs before it: then a boot of the host in between does no harm.
 
     The locked original stays beside the Swarm directory until all is well.
-
-    Attributes:
-        job: what names this recovery on the hosts.
-        cluster_id: whose keys are tried.
-        root: Docker's data root.
     """
 
-    job: str
-    cluster_id: str
-    root: str = ROOT
-    danger: Danger = Danger.DISRUPTIVE
-
-    @property
-    def path(self) -> str:
-        return f"{self.root}/{KEY}"
-
-    @property
-    def aside(self) -> str:
-        """Where the locked original is afterwards."""
-        return f"{self.root}/swarm.key-{self.job}"
-
-    @property
-    def _keep(self) -> str:
-        return self.at.root(f"cp -p {shlex.quote(self.path)} {shlex.quote(self.aside)}")
-
-    @property
-    def _write(self) -> str:
-        new = shlex.quote(f"{self.path}.new")
-        line = f"touch {new} && chmod 600 {new} && tee {new} >/dev/null && mv {new} {shlex.quote(self.path)}"
-        return as_root(line, sudo=True) if self.at.sudo else line
+    file = KEY
+    kept = "swarm.key"
+    mode = "600"
 
     @property
     def shown(self) -> tuple[Shown, ...]:
@@ -100,13 +75,9 @@ class UnlockKeyFile(OnHost):
         opened = Shown(f"swarmtui secrets open-key-file {self.cluster_id}", feed=read, here=True)
         return (
             self.there(stop_line(self.at)),
-            self.there(self._keep),
-            Shown(self._write, self.at.host, self.at.port, feed=opened),
+            self.there(self.keep_line),
+            Shown(self.write_line, self.at.host, self.at.port, feed=opened),
         )
-
-    @property
-    def undo(self) -> tuple[Shown, ...]:
-        return (self.there(self.at.root(f"cp -p {shlex.quote(self.aside)} {shlex.quote(self.path)}")),)
 
     async def _pem(self, session: Session) -> bytes:
         """The key file as it is. Its text is in clear only where it is not locked, and then it is not looked at."""
@@ -126,13 +97,8 @@ class UnlockKeyFile(OnHost):
         return "" if old.out.strip() not in ("", "0") else f"The key file of {self.name} is not locked."
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        host = await self.at.reach(session)
-        if await docker_runs(host, self.at):
-            await stop_docker(host, self.at)  # its host was booted since it was stopped, say
-        clear = await self._opened(session, voice)
-        if not await exists(host, self.at, self.aside):
-            await must(host, self.at, self._keep)
-        await must(host, self.at, self._write, stdin=clear)
+        await self.stopped(session)
+        await self.replace(session, await self._opened(session, voice))
 
     async def _opened(self, session: Session, voice: Voice) -> bytes:
         pem = await self._pem(session)
