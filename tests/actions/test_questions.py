@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.actions.cli import Cli
 from tests.actions.conftest import Open
 from tests.actions.truth import Truth
 from tests.lab import Lab
+from tests.lab.machine import wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -42,8 +44,8 @@ async def test_a_plan_asks_nothing_about_hosts_it_only_looks_at(
         shown = next(word for word in driver.words.split() if word.startswith("SHA256:"))
         keys = lab["wrk1"].sh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").stdout
         assert shown in keys.split()
-        await driver.here().answer("yes").at("run").sees("Wait until wrk1 counts as down")
-        assert lab["wrk1"].swarm_state() == "inactive"
+        await driver.here().answer("yes").at("run")
+        await asyncio.to_thread(wait_for, "wrk1 has left", lambda: lab["wrk1"].swarm_state() == "inactive", 60, 0.5)
 
 
 def test_the_line_typed_after_a_plan_is_the_confirmation(lab: Lab, cli: Cli, truth: Truth, only_mgr1: Path) -> None:
