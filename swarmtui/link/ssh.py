@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,15 +163,7 @@ class SshHost:
         Whether the host has such a socket, and lets us use it, shows only when somebody connects.
         """
         path = await self._new_socket()
-        listening = asyncio.ensure_future(self._connection.forward_local_path(str(path), remote_path))
-        try:
-            await asyncio.shield(listening)
-        except asyncio.CancelledError:
-            # Cancelled in the middle, it would leave its socket open; it only takes one more turn of the loop.
-            (await listening).close()
-            raise
-        except (asyncssh.Error, OSError) as error:
-            raise self._lost(error) from error
+        await self._listening(self._connection.forward_local_path(str(path), remote_path))
         return path
 
     async def forward_port(self, host: str, port: int) -> Path:
@@ -180,15 +173,20 @@ class SshHost:
             LinkError: the connection was lost.
         """
         path = await self._new_socket()
-        listening = asyncio.ensure_future(self._connection.forward_local_path_to_port(str(path), host, port))
+        await self._listening(self._connection.forward_local_path_to_port(str(path), host, port))
+        return path
+
+    async def _listening(self, begun: Awaitable[asyncssh.SSHListener]) -> None:
+        """Waits until a local socket is forwarded. Raises LinkError."""
+        listening = asyncio.ensure_future(begun)
         try:
             await asyncio.shield(listening)
         except asyncio.CancelledError:
+            # Cancelled in the middle, it would leave its socket open; it only takes one more turn of the loop.
             (await listening).close()
             raise
         except (asyncssh.Error, OSError) as error:
             raise self._lost(error) from error
-        return path
 
     async def forward_command(self, command: str) -> tuple[Path, StdioForward]:
         """Makes a local socket each of whose connections runs a command on the host and talks to its streams."""

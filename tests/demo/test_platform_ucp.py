@@ -52,7 +52,7 @@ async def test_a_backup_as_a_job_is_seen_while_it_runs(old: Platform) -> None:
     assert b"Temporarily Stopping" in log
     assert b"completed" not in log
     go.set()
-    await until(lambda: "/srv/code" in files)
+    await until(lambda: "/srv/code" in files and files["/srv/code"].data)  # made first, written then
     assert files["/srv/code"].data == b"0\n"
     assert len(openpgp.decrypt(files["/srv/ucp.bkp"].data, "two words")) > 100_000
     assert files["/srv/ucp.bkp"].mode == 0o600

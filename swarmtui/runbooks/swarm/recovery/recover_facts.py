@@ -40,6 +40,8 @@ LIST_SECONDS = 25.0
 """Without a leader it takes 20 s to say so (swarm-dr.md §4)."""
 FULL_BYTES = 10 << 20
 """A disk with less than 10 MiB free: raft cannot write its next record of a preallocated file."""
+TRIES = 2
+"""Of reading a log that its Docker may be writing: caught where a file is just made, it is read once more."""
 WAL_TAR = "tar --create --sparse --hole-detection=raw --directory={folder} --file=- raft/wal-v3-encrypted"
 
 
@@ -255,17 +257,20 @@ async def raft_index(session: Session, at: Where, root: str = DEFAULT) -> int:
     The entries are encrypted, their numbers are not: no key is needed. A log that grows meanwhile may be cut off inside
     its last entry, which no other manager can have agreed on yet.
     """
-    # A hot tar exits 1 where a file changed under it; what came is good all the same.
-    with tempfile.TemporaryFile() as taken:
-        try:
-            await stream(
-                await at.reach(session), at.root(WAL_TAR.format(folder=shlex.quote(f"{root}/swarm"))), sink(taken)
-            )
-        except LinkError:
-            return -1
-        except StreamError:
-            pass
-        return await asyncio.to_thread(_last_index, taken)
+    for _ in range(TRIES):
+        # A hot tar exits 1 where a file changed under it; what came is good all the same.
+        with tempfile.TemporaryFile() as taken:
+            try:
+                await stream(
+                    await at.reach(session), at.root(WAL_TAR.format(folder=shlex.quote(f"{root}/swarm"))), sink(taken)
+                )
+            except LinkError:
+                return -1
+            except StreamError:
+                pass
+            if (index := await asyncio.to_thread(_last_index, taken)) >= 0:
+                return index
+    return -1
 
 
 def sink(file: BinaryIO) -> Callable[[bytes], None]:
