@@ -38,6 +38,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return LabsApart(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why a test was tried again: who mends it has only what CI printed."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        where, said = (f"{crash.path}:{crash.lineno}", crash.message) if crash else ("", report.longreprtext)
+        terminalreporter.write_line(f"WHY RERUN {report.nodeid} {where}\n  {' '.join(said.split())[:600]}")
+
+
 @pytest.fixture(autouse=True)
 def private_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A private HOME with configuration, state and docker contexts in it; no agent, no keyring."""
