@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from swarmtui.cli.main import main as command_line
+from swarmtui.config.remembered import remembered_folder
 from swarmtui.demo.hosts import files
 from swarmtui.demo.scenarios import Scenario, Size
 from swarmtui.demo.scenarios.builder import DAY, Builder
@@ -226,3 +228,25 @@ async def test_five_managers_with_autolock_and_as_many_afterwards_as_are_left(
         assert {each.id: each.name for each in now.services.values()} == services
         assert next(node for node in now.nodes.values() if node.hostname == "mgr4").labels == {"zone": "b"}
         assert now.unlock_key and now.unlock_key != old_key
+
+
+async def test_the_dead_are_known_by_the_names_that_the_backup_has(
+    demo: Demo, swarmtui: Swarmtui, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The configuration has addresses only, and nothing is remembered: whose name mgr3 is, the backup knows."""
+    assert await swarmtui("swarm.backup", "node=mgr2", "--yes") == 0
+    wipe(demo, "mgr2")
+    for name in ("mgr1", "mgr3"):
+        demo.world.crash(demo.world.hosts[name])
+    shutil.rmtree(remembered_folder())
+    ssh, config = demo.ssh_config.read_text(), demo.config.read_text()
+    for name in NAMES:
+        ip = demo.world.hosts[name].ip
+        ssh = ssh.replace(f"Host {name}\n", f"Host {name} {ip}\n")
+        config = config.replace(f"ssh://{name}", f"ssh://{ip}")
+    demo.ssh_config.write_text(ssh)
+    demo.config.write_text(config)
+    assert await swarmtui("swarm.restore", "host=ssh://10.0.1.12", "--yes") == 4
+    capsys.readouterr()
+    assert await swarmtui("swarm.restore", "host=ssh://10.0.1.12", "dead=mgr1,mgr3", "--yes") == 0, capsys.readouterr()
+    assert {"mgr1", "mgr3"}.isdisjoint(node.hostname for node in restored(demo).nodes.values())

@@ -145,11 +145,12 @@ async def survey(session: Session, params: Mapping[str, Any]) -> RestoreFacts:
         UsageError: there is no such backup, or the host's address is none.
         BackupError: the backup cannot be opened, or is never unpacked.
     """
-    dead = tuple(params.get("dead") or ())
+    named = tuple(params.get("dead") or ())
     entry = await chosen(session, params.get("cluster"), params["backup"])
     keys = await keys_of(session.vault, entry.cluster_id)
     session.tell_look(f"verify {entry.id}, and look inside")
     backup = await look_inside(session, entry, keys)
+    dead = _also_called(backup, named)
     target = parse_target(params["host"])
     assert isinstance(target, SshTarget)  # the parameter's kind has seen to that
     host, (around, found) = await asyncio.gather(look_at_target(session, target), happened(session, dead))
@@ -171,7 +172,7 @@ async def survey(session: Session, params: Mapping[str, Any]) -> RestoreFacts:
         gone=tuple(worker.node_id for worker in gone),
         checks=checks_of(session),
         gentler=tuple((rule.id, rule.about, rule.what) for rule in gentler_rules(Way.RESTORE, found)),
-        unknown=tuple(one_line(name) for name in dead if name not in said),
+        unknown=tuple(one_line(name) for name in named if name not in said),
         custody=await custody_facts(session.vault, Kind.UNLOCK_KEY, entry.cluster_id, new=True)
         if backup.autolock
         else {},
@@ -286,6 +287,12 @@ async def data_root(session: Session, seen: HostSeen) -> str:
         if isinstance(configured, str) and configured:
             return one_line(configured.rstrip("/"))
     return ROOT
+
+
+def _also_called(backup: BackupSeen, dead: Collection[str]) -> frozenset[str]:
+    """What else they are called who were declared dead: only the backup may know whose name an address's is."""
+    known = [{node_id, name, address} - {""} for node_id, (name, address) in backup.members.items()]
+    return frozenset(dead).union(*(called for called in known if called & set(dead)))
 
 
 # -- the others --------------------------------------------------------------------------------------------------------
