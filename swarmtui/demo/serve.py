@@ -123,17 +123,18 @@ class Demo:
             f'ssh_config = "{self.ssh_config}"\n'
             'zone_label = "zone"\n'
         )
-        if self.world.archives or self.world.ucp_archives:
+        kept = {**self.world.archives, **self.world.ucp_archives, **self.world.dtr_archives}
+        if kept:
             # What is kept of a simulated Swarm goes with it.
             with self.config.open("a") as file:
                 file.write(f'\n[backups]\nfolder = "{self.folder / "backups"}"\n')
-        for name, data in (*self.world.archives.items(), *self.world.ucp_archives.items()):
+        for name, data in kept.items():
             (self.folder / name).touch(0o600)
             (self.folder / name).write_bytes(data)
         if self.scenario.platform:
             await self._follow_platform()
             assert self._platform is not None
-            await self._platform.balancer.start()
+            await self._platform.start()
             with self.config.open("a") as file:
                 file.write(self._platform.config())
         self.world.on_host_change = self._changed
@@ -144,8 +145,8 @@ class Demo:
         self.world.kernel.detach()
         self.world.on_host_change = lambda host: None
         self.world.on_platform_change = lambda: None
-        for change in list(self._changes):
-            change.cancel()
+        # Not cancelled: a server that is just being started would be left behind with its socket.
+        await asyncio.gather(*self._changes, return_exceptions=True)
         for run in list(self.world.runs):
             run.cancel()
         servers = list(self._servers.values())
@@ -214,8 +215,18 @@ class Demo:
         """How to reach UCP and DTR, if the scenario has them."""
         if self._platform is None:
             return {}
-        kept = [str(self.folder / name) for name in self.world.ucp_archives]
-        return {**self._platform.describe(), "admin": self.world.secrets, **({"backups": kept} if kept else {})}
+        kept = [
+            str(self.folder / name)
+            for name in (*self.world.archives, *self.world.ucp_archives, *self.world.dtr_archives)
+        ]
+        ucp = self.world.ucp
+        which = {"instance": ucp.instance, "version": ucp.release.version} if ucp is not None else {}
+        return {
+            **self._platform.describe(),
+            "admin": self.world.secrets,
+            **which,
+            **({"backups": kept} if kept else {}),
+        }
 
     @property
     def backups(self) -> list[Path]:

@@ -1,4 +1,4 @@
-"""DTR of the simulated platform, held to what is documented of 2.4.1.
+"""DTR of the simulated platform, held to what is documented of 2.4.1: the first things one does with it.
 
 The real images cannot be had, so nothing here says what they do: it says that the simulator keeps to the reference.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from swarmtui.demo.platform.dtr_releases import DTR_24
 from swarmtui.demo.serve import Demo
 from tests.demo.platform_driver import UCP, Platform
 
@@ -87,10 +88,11 @@ async def test_a_lost_majority_is_destroyed_and_restored(platform: Platform) -> 
     restore = f"{secret} {dtr} restore {platform.dtr_options} {place} --nfs-storage-url nfs://nas.shop.example/dtr"
     code, _, log = await platform.run("mgr1", restore, data)
     assert (code, "destroy them first" in log) == (1, True)
-    for replica in ("47f20fb864cf", "a6a628053157", "daa7b23c3a61"):
-        destroy = f"{secret} {dtr} destroy {platform.dtr_options} --replica-id {replica}"
-        code, _, log = await platform.run("mgr1", destroy)
-        assert (code, "Replica removed." in log) == (0, True)
+    destroy = f"{secret} {dtr} destroy {platform.dtr_options} --replica-id"
+    code, _, log = await platform.run("mgr1", f"{destroy} a6a628053157")
+    assert (code, "No such replica" in log) == (1, True), "UCP does not see what is on a host that is off"
+    code, _, log = await platform.run("mgr1", f"{destroy} 47f20fb864cf")
+    assert (code, "Replica removed." in log) == (0, True)
     code, _, log = await platform.run("mgr1", restore, b"rubbish")
     assert (code, "it is no tar archive" in log) == (1, True)
     code, _, log = await platform.run("mgr1", restore, data)
@@ -122,7 +124,7 @@ async def test_refusals_of_dtr(platform: Platform, options: str, words: str) -> 
 async def test_installing_both_from_nothing(runs: Path) -> None:
     async with Demo("no-ucp", speed=40) as demo:
         platform = Platform(demo)
-        demo.world.registry.add("docker/dtr:2.4.1")
+        demo.world.registry.update(DTR_24.needed)
         admin = "--admin-username admin --admin-password long-enough"
         install = f"{UCP} install --host-address 10.0.1.11 {admin} --san ucp.example"
         code, _, log = await platform.run("mgr1", install)

@@ -277,6 +277,7 @@ async def sh(host: tuple[World, HostShell], text: str, *words: str) -> Output:
         ("echo a \\\n  b", "a b\n", 0),
         ("exit", "", 0),
         ("x=5; y=$(x=6; echo $x); echo $x$y", "56\n", 0),
+        ("{ echo a; echo b; } > /srv/f; { x=$(read -r y; echo $y); read -r z; } < /srv/f; echo $x$z", "ab\n", 0),
         ("cat < /nope; echo $?", "2\n", 0),
         ("echo a > /nope/x || echo no", "no\n", 0),
     ],

@@ -12,7 +12,7 @@ import pytest
 from swarmtui.demo.platform.releases import RELEASES
 from swarmtui.demo.scenarios.platform import load_images
 from swarmtui.demo.serve import Demo
-from swarmtui.runbooks.ucp import image_job
+from swarmtui.runbooks.image import job as image_job
 from tests.actions.cli import Cli
 from tests.demo.platform_driver import Platform
 from tests.faults import ucp_stage as stage

@@ -158,7 +158,8 @@ class Expanding:
         if isinstance(part, Arithmetic):
             return str(self._number(part.text))
         if isinstance(part, Substitution):
-            inner = Streams(Source(), Sink(), streams.err)
+            # It reads what its shell reads: a line that is read in it is gone outside.
+            inner = Streams(streams.stdin, Sink(), streams.err)
             with self._inside():
                 await self._block(part.body, inner)
             return inner.out.text().rstrip("\n")

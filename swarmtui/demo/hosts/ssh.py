@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from swarmtui.demo.api.server import EngineServer
 from swarmtui.demo.hosts import probing, swarm_port
 from swarmtui.demo.hosts.commands import HostShell
 from swarmtui.demo.hosts.swarm_port import SwarmPort
+from swarmtui.demo.platform.balancer import both
 from swarmtui.demo.sshlib import asyncssh
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
@@ -50,10 +53,14 @@ class _Server(asyncssh.SSHServer):
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> swarm_port.Handler | bool:
-        """Nothing is dialled for anybody: the Swarm ports of simulated managers answer in memory, else nobody does."""
+        """The Swarm ports of simulated managers answer in memory, UCP and DTR on ports of this machine; else nobody."""
         owner = self._owner
         if not owner.host.forwarding:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
+        called = owner.host if dest_host in (LOOPBACK, "localhost") else owner.world.host_at(dest_host)
+        port = owner.world.published.get((called.name if called is not None else "", dest_port))
+        if port is not None:
+            return partial(owner.pass_on, port)
         swarm = swarm_port.listening(owner.world, owner.host, dest_host, dest_port)
         return False if swarm is None else owner.swarm_port.serve(swarm)
 
@@ -136,6 +143,19 @@ class HostServer:
         if self._placeholder is not None:
             self._placeholder.close()
             self._placeholder = None
+
+    async def pass_on(self, port: int, reader: Any, writer: Any) -> None:
+        """What answers on a port of this machine, over a channel."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            await both(reader, writer, *await asyncio.open_connection(LOOPBACK, port))
+        except (asyncssh.Error, OSError):
+            pass
+        finally:
+            writer.close()
+            self._running.discard(task)
 
     async def _process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()

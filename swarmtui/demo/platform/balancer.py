@@ -48,7 +48,7 @@ class Balancer:
         try:
             if ports:
                 behind = await asyncio.open_connection(LOOPBACK, ports[self._turn % len(ports)])
-                await _both(reader, writer, *behind)
+                await both(reader, writer, *behind)
         except OSError:
             pass
         except asyncio.CancelledError:
@@ -58,21 +58,22 @@ class Balancer:
             self._clients.discard(task)
 
 
-async def _both(
+async def both(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     inner: asyncio.StreamReader,
     outer: asyncio.StreamWriter,
 ) -> None:
-    """Pass on in both directions until one of them ends."""
+    """Pass on in both directions until one of them ends; closes the outer side."""
     ways = [asyncio.ensure_future(_pass(reader, outer)), asyncio.ensure_future(_pass(inner, writer))]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # First of all: whoever is cancelled twice does not come to the end of this.
+        outer.close()
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-        outer.close()
 
 
 async def _pass(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

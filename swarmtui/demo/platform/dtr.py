@@ -1,32 +1,28 @@
-"""DTR 2.4.1: its replicas, what they run, and what its commands do to them."""
+"""DTR (MSR): its replicas and what each runs, which of them form its database, and where its images lie."""
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from swarmtui.demo.platform import archive
 from swarmtui.demo.platform.certificates import Root
-from swarmtui.demo.platform.ucp import Ucp
+from swarmtui.demo.platform.dtr_releases import COMPONENTS, DTR_24, VOLUMES, DtrRelease
 from swarmtui.demo.world.host import Container, Host
 from swarmtui.demo.world.ids import stamp
 
 if TYPE_CHECKING:
     from swarmtui.demo.world.world import World
 
-VERSION = "2.4.1"
-DTR_IMAGE = f"docker/dtr:{VERSION}"
-COMPONENTS = (
-    "api", "garant", "jobrunner", "nginx", "notary-server", "notary-signer", "registry", "rethinkdb", "scanningstore",
-)  # fmt: skip
-_IMAGES = {"rethinkdb": "rethink", "scanningstore": "postgres"}
-VOLUMES = ("ca", "notary", "postgres", "registry", "rethink")
-_DATABASES = ("dtr2", "jobrunner", "notaryserver", "notarysigner")
-
-
-class DtrError(Exception):
-    """A command of DTR failed; the text is its last words."""
+LOST = "Error getting rethinkdb status: cannot perform read: primary replica not available"
+LOCAL = "local"
+NETWORK = "dtr-ol"
+PHASE2 = "dtr-phase2"
+"""The name of the container that does the work on a node."""
+_CONTAINER = re.compile(rf"^dtr-(?:{'|'.join(COMPONENTS)})-([0-9a-f]{{12}})$")
+_VOLUME = re.compile(rf"^dtr-(?:{'|'.join(VOLUMES)}|nfs-registry)-([0-9a-f]{{12}})$")
+_FILES = "/var/lib/docker/volumes"
 
 
 @dataclass(slots=True)
@@ -47,193 +43,239 @@ class Replica:
 
 
 class Dtr:
-    """A registry of one UCP.
+    """A registry: the replicas that form one database.
 
     Attributes:
-        storage: where images lie: `local`, or the URL of a shared place.
-        repositories: names, as `namespace/name`; the metadata that a backup keeps.
-        images: tags whose content is there, as `namespace/name:tag`; no backup keeps it.
+        replicas: the members of its database, whether they run or not.
+        strays: replicas that still run somewhere and are members no more.
+        storage: where images lie: `local`, `volume:NAME` on each host, or the URL of a shared place.
+        repositories: names, as `namespace/name`.
+        tags: the metadata of images, as `namespace/name:tag`.
+        answers: host → what is wrong with its API: "slow", "wrong" or "never".
+        own: ca.pem, cert.pem and key.pem of whoever brought their own; empty where DTR made them.
+        logs: protocol, host and level of its logs.
+        keys: what opens its object storage, where it has one.
     """
 
-    def __init__(self, world: World, ucp: Ucp, external_url: str, storage: str = "local") -> None:
+    def __init__(self, world: World, release: DtrRelease = DTR_24, url: str = "", storage: str = LOCAL) -> None:
         self.world = world
-        self.ucp = ucp
-        self.external_url = external_url
+        self.release = release
+        self.external_url = url
         self.storage = storage
         self.root = Root("DTR CA", world.kernel.now())
+        self.own: dict[str, str] = {}
+        self.logs = {"logProtocol": "internal", "logHost": "", "logLevel": "INFO"}
+        self.keys: dict[str, str] = {}
         self.replicas: dict[str, Replica] = {}
+        self.strays: dict[str, Replica] = {}
         self.repositories: list[str] = []
-        self.images: set[str] = set()
+        self.tags: set[str] = set()
+        self.readonly = False
+        self.answers: dict[str, str] = {}
+        self.jobs: list[dict[str, object]] = []
+        self.gc_lock = ""
+        self._certificates: dict[tuple[str, ...], tuple[str, str]] = {}
 
-    def host_of(self, replica: Replica) -> Host | None:
-        """The host of a replica, if it runs."""
-        host = self.world.hosts.get(replica.host)
-        return host if host is not None and host.running else None
+    # -- who runs
 
     def runs(self, replica: Replica) -> bool:
-        """Are all its containers there and running?"""
-        host = self.host_of(replica)
-        if host is None:
+        """Are all its containers there and running, on its data?"""
+        host = self.world.hosts.get(replica.host)
+        if host is None or not host.running or f"dtr-rethink-{replica.id}" not in host.volumes:
             return False
-        names = {c.name for c in host.containers.values() if c.state == "running"}
+        names = {one.name for one in host.containers.values() if one.state == "running"}
         return all(f"dtr-{component}-{replica.id}" in names for component in COMPONENTS)
+
+    def linked(self, one: Replica, other: Replica) -> bool:
+        """Do two replicas reach each other? They speak over an overlay network of the Swarm."""
+        here, there = self.world.hosts[one.host], self.world.hosts[other.host]
+        if here is there:
+            return True
+        swarms = {host.swarm.cluster.id if host.swarm is not None else host.name for host in (here, there)}
+        return len(swarms) == 1 and self.world.connected(here.name, there.name)
+
+    def sees_majority(self, replica: Replica) -> bool:
+        """Does most of the database run where this replica reaches it?"""
+        if replica.id not in self.replicas:
+            return False
+        up = [one for one in self.replicas.values() if self.runs(one) and self.linked(replica, one)]
+        return len(up) > len(self.replicas) // 2
 
     @property
     def quorum(self) -> bool:
-        """Does a majority of the replicas run?"""
-        return sum(map(self.runs, self.replicas.values())) > len(self.replicas) // 2
+        """Does some replica work with most of the database?"""
+        return any(self.runs(one) and self.sees_majority(one) for one in self.replicas.values())
 
     def ill(self, replica: Replica) -> str:
         """Why a replica is not healthy, in DTR's words; empty when it is."""
         if not self.runs(replica):
-            return f"Replica reported health too long ago: {stamp(replica.seen).partition('.')[0].rstrip('Z')}Z"
-        if not self.quorum:
-            return "Error getting rethinkdb status: cannot perform read: primary replica not available"
+            return f"Replica reported health too long ago: {seconds(replica.seen)}"
+        if not self.sees_majority(replica):
+            return LOST
         replica.seen = self.world.kernel.now()
         return replica.sick
 
-    def add(self, replica_id: str, host: Host, http: int = 80, https: int = 443) -> Replica:
-        """Run a replica on a host."""
-        now = self.world.kernel.now()
-        replica = Replica(replica_id, host.name, http, https, seen=now)
-        for component in COMPONENTS:
-            name = f"dtr-{component}-{replica_id}"
-            container = Container(
-                id=self.world.ids.container(),
-                name=name,
-                image=f"docker/dtr-{_IMAGES.get(component, component)}:{VERSION}",
-                command=[],
-                created=now,
-                labels={"com.docker.compose.project": f"Docker Trusted Registry {VERSION} - (Replica {replica_id})"},
-                state="running",
-                started=now,
-                pid=host.next_pid(),
-                restart=True,
-                health="healthy" if component == "nginx" else "",
-                networks={"dtr-ol": ""},
-            )
-            if component == "nginx":
-                container.ports = [
-                    {"Protocol": "tcp", "TargetPort": target, "PublishedPort": port}
-                    for target, port in ((80, http), (443, https))
-                ]
-            host.containers[container.id] = container
+    def healthy(self) -> list[Replica]:
+        """The members that are well."""
+        return [one for one in self.replicas.values() if not self.ill(one)]
+
+    # -- images
+
+    def _place(self, replica: Replica) -> str:
+        return self.storage if shared(self.storage) else f"{replica.host}/dtr-registry-{replica.id}"
+
+    @property
+    def content(self) -> set[str]:
+        """The tags whose images are really there."""
+        places = {self._place(one) for one in self.replicas.values() if shared(self.storage) or self.runs(one)}
+        return {tag for place in places for tag in self.world.registry_content.get(place, ())}
+
+    def push(self, *tags: str) -> None:
+        """Images come in."""
+        self.tags.update(tags)
+        for replica in self.replicas.values():
+            self.world.registry_content.setdefault(self._place(replica), set()).update(tags)
+
+    # -- certificates
+
+    @property
+    def ca_pem(self) -> str:
+        """Who vouches for its web servers."""
+        return self.own.get("ca.pem") or self.root.pem
+
+    def certificate(self, host: Host) -> tuple[str, str]:
+        """Certificate and key of a replica's web server."""
+        if self.own:
+            return self.own["cert.pem"], self.own["key.pem"]
+        outside = self.external_url.removeprefix("https://").partition(":")[0]
+        names = ("127.0.0.1", "localhost", host.name, host.ip, *([outside] if outside else []))
+        if names not in self._certificates:
+            self._certificates[names] = self.root.server(host.name, names)
+        return self._certificates[names]
+
+    # -- on the nodes
+
+    def begin(self, replica: Replica, host: Host) -> None:
+        """Its volumes on a host, and the network that all replicas share."""
+        if host.swarm is not None and all(one.label != NETWORK for one in host.swarm.cluster.networks.values()):
+            request = {"Name": NETWORK, "Driver": "overlay", "Attachable": True}
+            self.world.control(host.swarm.cluster).networks.create(request)
         for volume in VOLUMES:
-            self.world.remember_volume(host, f"dtr-{volume}-{replica_id}")
+            if volume == "registry" and f"dtr-registry-{replica.id}" not in host.volumes:
+                self.world.registry_content.pop(f"{host.name}/dtr-registry-{replica.id}", None)
+            self.world.remember_volume(host, f"dtr-{volume}-{replica.id}")
+        if self.storage.startswith("nfs://"):
+            self.world.remember_volume(host, f"dtr-nfs-registry-{replica.id}")
+
+    def create(self, replica: Replica, host: Host, component: str) -> None:
+        """One of its containers."""
+        self.world.remember_image(host, self.release.component(component), 40 << 20)
+        now, name = self.world.kernel.now(), f"dtr-{component}-{replica.id}"
+        project = f"Docker Trusted Registry {self.release.version} - (Replica {replica.id})"
+        labels = {"com.docker.compose.project": project}
+        if self.release.series >= (2, 5):
+            labels |= {"com.docker.dtr.version": self.release.version, "com.docker.dtr.replica": replica.id}
+        ports = ((80, replica.http), (443, replica.https)) if component == "nginx" else ()
+        for key in [key for key, one in host.containers.items() if one.name == name]:
+            del host.containers[key]
+        container = Container(
+            id=self.world.ids.container(),
+            name=name,
+            image=self.release.component(component),
+            command=[],
+            created=now,
+            labels=labels,
+            state="running",
+            started=now,
+            pid=host.next_pid(),
+            restart=True,
+            health="healthy" if component == "nginx" else "",
+            networks={NETWORK: ""},
+            ports=[{"Protocol": "tcp", "TargetPort": target, "PublishedPort": port} for target, port in ports],
+        )
+        host.containers[container.id] = container
+
+    def add(self, replica_id: str, host: Host, http: int = 80, https: int = 443) -> Replica:
+        """Run a whole replica on a host."""
+        replica = Replica(replica_id, host.name, http, https, seen=self.world.kernel.now())
+        self.begin(replica, host)
+        for component in COMPONENTS:
+            self.create(replica, host, component)
         self.replicas[replica_id] = replica
         return replica
 
-    def drop(self, replica_id: str) -> None:
-        """Remove a replica with its containers and volumes, as far as its host can be reached."""
-        replica = self.replicas.pop(replica_id)
-        host = self.host_of(replica)
-        if host is not None:
-            host.containers = {k: c for k, c in host.containers.items() if not c.name.endswith(f"-{replica_id}")}
-            host.volumes = {k: v for k, v in host.volumes.items() if not k.endswith(f"-{replica_id}")}
-        if self.storage == "local" and not self.replicas:
-            self.images.clear()
+    def mark(self) -> None:
+        """What Docker's health checks say of its web servers."""
+        for replica in (*self.replicas.values(), *self.strays.values()):
+            host = self.world.hosts.get(replica.host)
+            for one in host.containers.values() if host is not None else ():
+                if one.name == f"dtr-nginx-{replica.id}" and one.health:
+                    one.health = "unhealthy" if self.runs(replica) and self.ill(replica) else "healthy"
 
-    def backup(self) -> bytes:
-        """The metadata, in a plain tar: no images, no users."""
-        folder = f"dtr-backup-v{VERSION}/rethink"
-        properties = {"external_url": self.external_url, "storage": self.storage}
-        files = {
-            f"{folder}/properties/0": json.dumps(properties).encode(),
-            f"{folder}/repositories/0": json.dumps(self.repositories).encode(),
-            f"{folder}/tags/0": json.dumps(sorted(self.images)).encode(),
-            f"{folder}/layers/0": b"[]",
-            f"{folder}/events/0": b"[]",
-            f"{folder}/private_keys/0": b"[]",
-        }
-        return archive.pack(files, self.world.kernel.now())
+    def follow_on(self) -> Dtr:
+        """The same registry as one of another database: what an emergency repair makes."""
+        new = Dtr(self.world, self.release, self.external_url, self.storage)
+        for name in ("root", "own", "logs", "keys", "repositories", "tags", "readonly", "jobs"):
+            setattr(new, name, getattr(self, name))
+        return new
 
-    @staticmethod
-    def open_backup(data: bytes) -> list[str]:
-        """The repositories of a backup.
 
-        Raises:
-            DtrError: it is none, or of another version.
-        """
-        files = archive.unpack(data)
-        if not files:
-            raise DtrError("Failed to read the backup from standard input: it is no tar archive")
-        first = next(iter(files))
-        if not first.startswith(f"dtr-backup-v{VERSION}/"):
-            raise DtrError(f"The backup {first.partition('/')[0]} is not of version {VERSION}")
-        repositories: list[str] = json.loads(files[f"dtr-backup-v{VERSION}/rethink/repositories/0"])
-        return repositories
+def seconds(when: float) -> str:
+    """A time as DTR writes it: in whole seconds."""
+    return f"{stamp(when).partition('.')[0].rstrip('Z')}Z"
 
-    def status(self) -> dict[str, Any]:
-        """`cluster_status`."""
-        health = {replica.id: self.ill(replica) for replica in self.replicas.values()}
-        gone = [r.id for r in self.replicas.values() if not self.runs(r)]
-        servers = [self._server(replica) for replica in self.replicas.values() if replica.id not in gone]
-        return {
-            "rethink_system_tables": {
-                "cluster_config": [{"heartbeat_timeout_secs": 10, "id": "heartbeat"}],
-                "current_issues": [self._issue(replica_id) for replica_id in gone],
-                "db_config": [
-                    {"id": f"{n:08x}-0000-4000-8000-000000000000", "name": name} for n, name in enumerate(_DATABASES)
-                ],
-                "server_status": servers,
-                "stats": [],
-                "table_config": [],
-                "table_status": [self._table(gone)],
-            },
-            "replica_health": {replica_id: text or "OK" for replica_id, text in health.items()},
-            "replica_timestamp": {
-                r.id: f"{stamp(r.seen).partition('.')[0].rstrip('Z')}Z" for r in self.replicas.values()
-            },
-            "replica_readonly": dict.fromkeys(self.replicas, False),
-            "gc_lock_holder": "",
-        }
 
-    def _server(self, replica: Replica) -> dict[str, Any]:
-        others = [r.id for r in self.replicas.values() if r.id != replica.id and self.runs(r)]
-        return {
-            "id": f"{replica.id}-0000-4000",
-            "name": f"dtr_rethinkdb_{replica.id}",
-            "network": {
-                "canonical_addresses": [{"host": f"dtr-rethinkdb-{replica.id}.dtr-ol", "port": 29015}],
-                "cluster_port": 29015,
-                "connected_to": {f"dtr_rethinkdb_{other}": True for other in others},
-                "hostname": replica.id,
-                "http_admin_port": "<no http admin>",
-                "reql_port": 28015,
-                "time_connected": stamp(replica.seen),
-            },
-            "process": {
-                "argv": [],
-                "cache_size_mb": 512,
-                "pid": 1,
-                "time_started": stamp(replica.seen),
-                "version": "rethinkdb 2.3.6",
-            },
-        }
+def shared(storage: str) -> bool:
+    """Do several replicas see the same images there?"""
+    return storage != LOCAL and not storage.startswith("volume:")
 
-    def _issue(self, replica_id: str) -> dict[str, Any]:
-        return {
-            "critical": False,
-            "description": "The table has some replicas that are not ready. The following servers are not "
-            f"reachable: dtr_rethinkdb_{replica_id}",
-            "type": "table_availability",
-        }
 
-    def _table(self, gone: list[str]) -> dict[str, Any]:
-        states = [
-            {"server": f"dtr_rethinkdb_{r}", "state": "disconnected" if r in gone else "ready"} for r in self.replicas
-        ]
-        ready = [state["server"] for state in states if state["state"] == "ready"]
-        return {
-            "db": "dtr2",
-            "id": "00000000-0000-4000-8000-00000000000f",
-            "name": "tags",
-            "raft_leader": ready[0] if ready else "",
-            "shards": [{"primary_replicas": ready[:1], "replicas": states}],
-            "status": {
-                "all_replicas_ready": not gone,
-                "ready_for_outdated_reads": True,
-                "ready_for_reads": self.quorum,
-                "ready_for_writes": self.quorum,
-            },
-        }
+def replica_of(name: str) -> str:
+    """The id of the replica that a container belongs to; empty for others."""
+    match = _CONTAINER.match(name)
+    return match[1] if match else ""
+
+
+def found_on(host: Host) -> set[str]:
+    """The replicas of which containers are on a host."""
+    return {replica_of(one.name) for one in host.containers.values()} - {""}
+
+
+def stored_on(host: Host) -> set[str]:
+    """The replicas of which volumes are on a host."""
+    return {match[1] for name in host.volumes if (match := _VOLUME.match(name))}
+
+
+def wipe(host: Host, replica_id: str, *, volumes: bool = True) -> None:
+    """Take a replica off a host that runs."""
+    for key in [key for key, one in host.containers.items() if replica_of(one.name) == replica_id]:
+        del host.containers[key]
+    if not volumes:
+        return
+    for name in [name for name in host.volumes if (match := _VOLUME.match(name)) and match[1] == replica_id]:
+        del host.volumes[name]
+        for path in [path for path in host.files if path.startswith(f"{_FILES}/{name}/")]:
+            del host.files[path]
+
+
+def all_of(world: World) -> Iterator[Dtr]:
+    """The registry of now, and databases that were left behind."""
+    if world.dtr is not None:
+        yield world.dtr
+    yield from world.past_dtrs
+
+
+def serving(world: World, host: Host) -> tuple[Dtr, Replica] | None:
+    """The replica whose web server answers on a host."""
+    for dtr in all_of(world):
+        for replica in (*dtr.replicas.values(), *dtr.strays.values()):
+            if replica.host == host.name and dtr.runs(replica):
+                return dtr, replica
+    return None
+
+
+def leave(world: World, new: Dtr | None) -> None:
+    """Another registry takes its place; what is left of the old one may still come back."""
+    if world.dtr is not None and world.dtr is not new:
+        world.past_dtrs.append(world.dtr)
+    world.dtr = new

@@ -54,7 +54,7 @@ class TlsServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         chain = folder / f"tls-{self.port}.pem"
         chain.touch(0o600)
-        chain.write_text(key + certificate)
+        chain.write_text(f"{key}\n{certificate}\n")
         context.load_cert_chain(chain)
         chain.unlink()
         context.load_verify_locations(cadata=client_ca)

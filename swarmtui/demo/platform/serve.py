@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from swarmtui.demo.platform import dtr
 from swarmtui.demo.platform.balancer import Balancer
 from swarmtui.demo.platform.dtr_api import DtrApi
 from swarmtui.demo.platform.https import LOOPBACK, TlsServer
@@ -23,13 +24,23 @@ class PlatformServer:
         self.ucp: dict[str, TlsServer] = {}
         self.dtr: dict[str, TlsServer] = {}
         self.balancer = Balancer(self._healthy)
-        self._shown: dict[str, tuple[str, str]] = {}
+        self.dtr_balancer = Balancer(self._healthy_dtr)
+        self._shown: dict[TlsServer, tuple[str, str]] = {}
         for host in world.hosts.values():
             self.ucp[host.name] = TlsServer(partial(UcpApi, world, host))
             self.dtr[host.name] = TlsServer(partial(DtrApi, world, host))
 
+    async def start(self) -> None:
+        """Bring up what runs, and the load balancers."""
+        await self.follow()
+        await self.balancer.start()
+        await self.dtr_balancer.start()
+
     async def follow(self) -> None:
         """Bring the ports in line with what runs."""
+        self.world.published.clear()
+        for registry in dtr.all_of(self.world):
+            registry.mark()
         for host in self.world.hosts.values():
             await self._ucp(host)
             await self._dtr(host)
@@ -39,21 +50,24 @@ class PlatformServer:
         if ucp is None or not ucp.up(host):
             await self.ucp[host.name].stop()
             return
-        certificate = ucp.certificate(host)
-        if self._shown.get(host.name, certificate) != certificate:
-            await self.ucp[host.name].stop()
-        self._shown[host.name] = certificate
-        await self.ucp[host.name].start(*certificate, ucp.root.pem, self.folder)
+        await self._serve(self.ucp[host.name], ucp.certificate(host), ucp.root.pem)
+        self.world.published[host.name, 443] = self.ucp[host.name].port
 
     async def _dtr(self, host: Host) -> None:
-        dtr = self.world.dtr
-        replica = next((r for r in dtr.replicas.values() if r.host == host.name), None) if dtr else None
-        if dtr is None or replica is None or not dtr.runs(replica):
+        found = dtr.serving(self.world, host)
+        if found is None:
             await self.dtr[host.name].stop()
             return
-        outside = dtr.external_url.removeprefix("https://").partition(":")[0]
-        names = [LOOPBACK, "localhost", host.name, host.ip, *([outside] if outside else [])]
-        await self.dtr[host.name].start(*dtr.root.server(host.name, names), dtr.root.pem, self.folder)
+        registry, replica = found
+        await self._serve(self.dtr[host.name], registry.certificate(host), registry.root.pem)
+        self.world.published[host.name, replica.https] = self.dtr[host.name].port
+
+    async def _serve(self, server: TlsServer, certificate: tuple[str, str], client_ca: str) -> None:
+        """Answer with this certificate, also where it was another one before."""
+        if self._shown.get(server, certificate) != certificate:
+            await server.stop()
+        self._shown[server] = certificate
+        await server.start(*certificate, client_ca, self.folder)
 
     def _healthy(self) -> list[int]:
         """The ports of healthy managers, as a load balancer that asks for `_ping` knows them."""
@@ -64,25 +78,43 @@ class PlatformServer:
             self.ucp[host.name].port for host in ucp.managers() if self.ucp[host.name].listening and not ucp.ill(host)
         ]
 
+    def _healthy_dtr(self) -> list[int]:
+        """The same of the replicas of DTR, among those that its load balancer was told of."""
+        found = []
+        for host in self.world.hosts.values():
+            known = self.world.dtr_behind is None or host.name in self.world.dtr_behind
+            here = dtr.serving(self.world, host) if known and self.dtr[host.name].listening else None
+            if here is not None and not here[0].ill(here[1]) and not here[0].answers.get(host.name):
+                found.append(self.dtr[host.name].port)
+        return found
+
     def config(self) -> str:
-        """Where UCP is reached, for a configuration of the product."""
-        managers = ", ".join(f'{name} = "{url}"' for name, url in self.describe()["ucp"].items())
+        """Where UCP and DTR are reached, for a configuration of the product."""
+        found = self.describe()
+        managers, replicas = (
+            ", ".join(f'{name} = "{url}"' for name, url in found[product].items()) for product in ("ucp", "dtr")
+        )
         return (
             "\n[clusters.simulated.ucp]\n"
-            f'url = "https://{LOOPBACK}:{self.balancer.port}"\n'
+            f'url = "{found["balancer"]}"\n'
             f"managers = {{ {managers} }}\n"
+            "\n[clusters.simulated.dtr]\n"
+            f'url = "{found["dtr_balancer"]}"\n'
+            f"replicas = {{ {replicas} }}\n"
         )
 
     async def close(self) -> None:
         """Close everything."""
         await self.balancer.stop()
+        await self.dtr_balancer.stop()
         for server in (*self.ucp.values(), *self.dtr.values()):
             await server.stop(keep_port=False)
 
     def describe(self) -> dict[str, Any]:
-        """Host → the URL of its UCP and of its DTR, whether they run or not, and the load balancer before UCP."""
+        """Host → the URL of its UCP and of its DTR, whether they run or not, and the load balancers before them."""
         return {
             "balancer": f"https://{LOOPBACK}:{self.balancer.port}",
+            "dtr_balancer": f"https://{LOOPBACK}:{self.dtr_balancer.port}",
             "ucp": {name: f"https://{LOOPBACK}:{server.port}" for name, server in self.ucp.items()},
             "dtr": {name: f"https://{LOOPBACK}:{server.port}" for name, server in self.dtr.items()},
         }

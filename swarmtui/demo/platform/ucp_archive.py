@@ -23,8 +23,8 @@ class UcpError(Exception):
     """A command of UCP failed; the text is its last words."""
 
 
-def pack(ucp: Ucp, host: Host, passphrase: str) -> bytes:
-    """The archive of one manager: a tar, encrypted if there is a passphrase."""
+def pack(ucp: Ucp, host: Host, passphrase: str, *, age: float = 0.0) -> bytes:
+    """The archive of one manager: a tar, encrypted if there is a passphrase; taken `age` seconds ago."""
     certificate, key = ucp.certificate(host)
     files = {
         _ACCOUNTS: json.dumps(ucp.accounts.dump()).encode(),
@@ -51,7 +51,7 @@ def pack(ucp: Ucp, host: Host, passphrase: str) -> bytes:
         files[f"./{volume}/key.pem"] = key.encode()
     if not ucp.release.product.startswith("mirantis/"):
         files |= {f"./ucp-metrics-data/{number:03d}": b"simulated\n" for number in range(_TABLES)}
-    data = archive.pack(files, ucp.world.kernel.now())
+    data = archive.pack(files, ucp.world.kernel.now() - age)
     return openpgp.encrypt(data, passphrase) if passphrase else data
 
 

@@ -27,6 +27,12 @@ UCP_STAYS_STOPPED = "ucp-stays-stopped"
 """`backup` does not start again what it has stopped."""
 UCP_RESTORE_FAILS = "ucp-restore-fails"
 """`restore` ends in the middle, and leaves what it had begun."""
+DTR_PHASE2_FAILS = "dtr-phase2-fails"
+"""The second phase of `install`, `join` and `restore` ends in the middle on this node, and leaves what it had begun."""
+DTR_FATAL_EXITS_0 = "dtr-fatal-exits-0"
+"""The image of DTR ends with 0 also after a fatal line."""
+DTR_BACKUP_TRUNCATED = "dtr-backup-truncated"
+"""`backup` loses most of its archive, and says that all is well."""
 
 
 def fill_disk(host: Host, left: int = 0) -> None:

@@ -55,7 +55,11 @@ class World:
         listeners: what operators let listen on ports for a while.
         archived: what was read from the hosts' disks, so that it can be put back.
         archives: backups that lie on the machine of whoever works on this, by name.
-        ucp_archives: the same of UCP.
+        ucp_archives, dtr_archives: the same of UCP and of DTR.
+        past_dtrs: registries that another one took the place of, and of which something may be left on hosts.
+        registry_content: where images lie, a shared place or a volume → the tags that are there.
+        dtr_behind: the hosts that the load balancer before DTR was told of; None where it finds them by itself.
+        published: host and port of it → the port of this machine where that answers.
         configured: hosts that this person knows as managers; empty for those that are.
         registry: images that hosts can pull beside those that the simulation makes up.
         runs: containers of operators that are at work.
@@ -78,6 +82,11 @@ class World:
         self.listeners: list[Listener] = []
         self.archives: dict[str, bytes] = {}
         self.ucp_archives: dict[str, bytes] = {}
+        self.dtr_archives: dict[str, bytes] = {}
+        self.past_dtrs: list[Dtr] = []
+        self.registry_content: dict[str, set[str]] = {}
+        self.dtr_behind: set[str] | None = None
+        self.published: dict[tuple[str, int], int] = {}
         self.configured: list[str] = []
         self.remembered: dict[str, dict[str, object]] = {}
         self.registry: set[str] = set()

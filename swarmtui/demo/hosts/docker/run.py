@@ -10,7 +10,7 @@ from swarmtui.demo.hosts.docker.base import Cli, Usage, verb
 from swarmtui.demo.hosts.shell import Output
 from swarmtui.demo.platform import dtr_commands, ucp_commands
 from swarmtui.demo.platform.commands import Call, Log, plain
-from swarmtui.demo.platform.dtr import DTR_IMAGE
+from swarmtui.demo.platform.dtr_releases import DTR_RELEASES
 from swarmtui.demo.platform.releases import RELEASES
 from swarmtui.demo.world.host import Container, Host
 from swarmtui.demo.world.world import World
@@ -182,8 +182,8 @@ def _create(world: World, host: Host, run: Run) -> Container:
 async def _program(call: Call, image: str) -> int:
     if image in RELEASES:
         return await ucp_commands.run(call, RELEASES[image])
-    if image == DTR_IMAGE:
-        return await dtr_commands.run(call)
+    if image in DTR_RELEASES:
+        return await dtr_commands.run(call, DTR_RELEASES[image])
     call.log.write("a simulated host knows what the images of UCP and DTR do, and no others\n")
     return 127
 
