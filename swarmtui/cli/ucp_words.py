@@ -28,9 +28,9 @@ def ucp_lines(snapshot: Snapshot, missing: Missing) -> Iterator[str]:
     yield one_line(f"{status.product(snapshot)}, instance {status.instance_of(snapshot)}:")
     seen = snapshot.ucp or UcpSeen()
     if balancer := seen.doors.get(BALANCER):
-        yield f"  {_door('the load balancer', balancer)}"
+        yield f"  {door_words('the load balancer', balancer)}"
     for node, door in _managers(snapshot):
-        yield f"  {_door(node.name, door)}"
+        yield f"  {door_words(node.name, door)}"
     for node in sorted(snapshot.nodes.values(), key=lambda node: (not node.is_voter, node.name)):
         health = status.health_of(snapshot, node)
         word = {"unknown": "not known"}.get(health.state, health.state)
@@ -57,14 +57,14 @@ def ucp_object(snapshot: Snapshot) -> dict[str, Any] | None:
         "product": status.product(snapshot),
         "version": None if version is None else str(version),
         "instance": status.instance_of(snapshot),
-        "balancer": None if balancer is None else _door_object(balancer),
+        "balancer": None if balancer is None else door_object(balancer),
         "nodes": [
             {
                 "id": node.id,
                 "name": node.name,
                 "state": (health := status.health_of(snapshot, node)).state,
                 "why": health.why,
-                "ping": None if (door := seen.doors.get(node.id)) is None else _door_object(door),
+                "ping": None if (door := seen.doors.get(node.id)) is None else door_object(door),
                 "troubles": status.troubles(snapshot, node),
                 "components": None
                 if (parts := seen.parts.get(node.id)) is None or not parts.at
@@ -81,14 +81,16 @@ def _managers(snapshot: Snapshot) -> list[tuple[Node, Door]]:
     return sorted(found, key=lambda each: each[0].name)
 
 
-def _door(name: str, door: Door) -> str:
+def door_words(name: str, door: Door) -> str:
+    """How a web server answers, for a person."""
     shown = door.certificate
     names = f"; its certificate is made out to {', '.join(shown.names)}" if shown is not None else ""
     answer = f"answers 200 after {door.took:.1f} s" if door.ok else f"is not healthy: {door.why.rstrip('.')}"
     return one_line(f"{name} ({door.url}) {answer}{names}")
 
 
-def _door_object(door: Door) -> dict[str, Any]:
+def door_object(door: Door) -> dict[str, Any]:
+    """How a web server answers, for a program."""
     return {
         "url": door.url,
         "status": door.status or None,

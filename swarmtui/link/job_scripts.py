@@ -48,7 +48,8 @@ class Archiving:
         )
 
 
-def _head(folder: str) -> list[str]:
+def head(folder: str) -> list[str]:
+    """How every script of a job begins: in its folder, with `note`, which writes a line of `status`."""
     return [
         "set -u",
         "umask 077",
@@ -60,7 +61,7 @@ def _head(folder: str) -> list[str]:
 def job(work: Archiving) -> str:
     """job.sh."""
     lines = [
-        *_head(work.folder),
+        *head(work.folder),
         'fail() { trap "" HUP INT TERM; rm -f archive.tar; sh after.sh; note "failed $1"; exit 1; }',
         "trap 'fail interrupted' HUP INT TERM",
         "note begin",
@@ -116,7 +117,7 @@ def after(work: Archiving) -> str:
     return (
         "\n".join(
             [
-                *_head(work.folder),
+                *head(work.folder),
                 # Half an archive is none; and Docker may need the room.
                 "grep -q ' archived$' status || rm -f archive.tar",
                 "[ -f units ] || exit 0",

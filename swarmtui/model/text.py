@@ -7,6 +7,7 @@ reach the terminal through every widget (measured: reference/textual-docker-asyn
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _HOSTILE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 (but tab and newline) and C1 controls, DEL
@@ -58,3 +59,14 @@ def _disarm(escape: re.Match[bytes]) -> bytes:
         return escape[0]
     # Text written on Windows ends its lines with \r\n: the \r alone goes, everything else leaves a visible trace.
     return b"" if escape[0] == b"\\r" else rb"\ufffd"
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop at its end."""
+    return text if text.endswith(".") else f"{text}."
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names in one line: "a, b, c and 4 more"."""
+    shown = ", ".join(one_line(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -9,10 +9,9 @@ import pytest
 from swarmtui.config import load, state_dir
 from swarmtui.demo.serve import Demo
 from swarmtui.opening import find
+from tests.actions.ucp_stage import ADMIN, JIM, PASSPHRASE, SECRETS
 from tests.driver import Driver, driven
 
-ADMIN, JIM, PASSPHRASE = "admin-pass-1", "jim-pass-1", "twelve-chars-or-more"
-SECRETS = 'ucp-password = "env:PROD_ADMIN"\nucp-passphrase = "env:PROD_PASSPHRASE"\n'
 SECONDS = 90.0
 
 

@@ -58,6 +58,13 @@ class Platform:
         done = subprocess.run(words, input=body, capture_output=True, text=True, timeout=30, check=True)
         return str(json.loads(done.stdout).get("auth_token", ""))
 
+    def bundles(self, user: str) -> dict[str, str]:
+        """Id → public key of the bundles of a user, asked with curl."""
+        header = f"Authorization: Bearer {self.login('admin', self.admin)}"
+        words = ["curl", "-sk", "-H", header, f"{self.url}/accounts/{user}/publicKeys"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
+        return {one["id"]: str(one["publicKey"]).strip() for one in json.loads(done.stdout)["accountPublicKeys"]}
+
     def docker(self, bundle: Path, *words: str) -> subprocess.CompletedProcess[str]:
         """The stock docker CLI with a bundle, as its env.sh says."""
         line = 'cd "$0" && . ./env.sh && exec docker "$@"'
@@ -100,6 +107,43 @@ def test_a_user_is_created_and_their_bundle_is_a_connection(platform: Platform) 
     second = platform.cli.run(*words, str(platform.config), target="as-bob")
     assert second.code == 0, second
     assert (other / "key.pem").read_bytes() != (folder / "key.pem").read_bytes()
+
+
+def test_a_bundle_is_revoked(platform: Platform) -> None:
+    """By the folder it lies in, by the beginning of its id, and all that are left; never the one we came with."""
+    platform.run("ucp.user", "name=ann", "password-from=env:BOB", "--yes")
+    folders = [platform.home / f"ann-{number}" for number in range(3)]
+    for folder in folders:
+        platform.run("ucp.bundle", "user=ann", "password-from=env:BOB", f"to={folder}", "--yes")
+    by_key = {key: name for name, key in platform.bundles("ann").items()}
+    names = [by_key[_public(folder / "cert.pem")] for folder in folders]
+    listed = platform.run("ucp.revoke", "user=ann", code=2).err
+    assert "ann has 3 client bundles: " in listed and all(name[:16] in listed for name in names)
+    assert "ann has no bundle nonsense" in platform.run("ucp.revoke", "user=ann", "bundle=nonsense", code=2).err
+
+    platform.run("ucp.revoke", "user=ann", f"bundle={folders[1]}", "--yes")
+    assert set(platform.bundles("ann")) == {names[0], names[2]}
+    again = platform.run("ucp.revoke", "user=ann", f"bundle={folders[1]}", "--yes").out
+    assert "is none of the 2 client bundles that UCP has of ann" in again
+    platform.run("ucp.revoke", "user=ann", f"bundle={names[0][:8]}", "--yes")
+    assert set(platform.bundles("ann")) == {names[2]}
+
+    mine = platform.home / "mine"
+    platform.run("ucp.bundle", f"to={mine}", "--yes")
+    platform.cli("clusters", "add", "as-admin", str(mine), "--config", str(platform.config))
+    with platform.config.open("a") as file:
+        file.write('\n[clusters.as-admin.secrets]\nucp-password = "env:UCP_ADMIN"\n')
+    words = ("ucp.revoke", f"bundle={mine}", "--yes", "--config", str(platform.config))
+    ours = platform.cli.run(*words, target="as-admin")
+    assert ours.code == 4 and "This session itself came" in ours.err, ours
+    platform.run("ucp.revoke", "user=ann", "bundle=all", "--yes")
+    assert platform.bundles("ann") == {} and platform.bundles("admin")
+
+
+def _public(file: Path) -> str:
+    """The public key of a certificate, in PEM, as openssl has it."""
+    words = ["openssl", "x509", "-in", str(file), "-noout", "-pubkey"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
 
 
 def test_what_cannot_be_meant_or_is_wrong_is_told_in_a_sentence(platform: Platform) -> None:

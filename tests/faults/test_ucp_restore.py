@@ -14,7 +14,8 @@ import pytest
 
 from swarmtui.demo.serve import Demo
 from swarmtui.demo.world import faults
-from swarmtui.runbooks.ucp import image_job, restore_steps
+from swarmtui.runbooks.image import job as image_job
+from swarmtui.runbooks.ucp import restore_steps
 from tests.faults import ucp_stage as u
 from tests.faults.strikes import cut, kill, reboot, resume
 

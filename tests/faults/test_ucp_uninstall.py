@@ -12,7 +12,7 @@ import pytest
 from swarmtui.demo.serve import Demo
 from swarmtui.demo.world import faults
 from swarmtui.demo.world.host import Container
-from swarmtui.runbooks.ucp import image_job
+from swarmtui.runbooks.image import job as image_job
 from tests.faults.strikes import Strike, resume, strikes, swarmtui
 from tests.faults.ucp_stage import left_on_hosts, run
 from tests.lab.fixtures import FULL

@@ -14,7 +14,7 @@ import pytest
 from swarmtui.demo.platform import ucp_recovery
 from swarmtui.demo.serve import Demo
 from swarmtui.model.ucp import logs
-from swarmtui.runbooks.ucp import image_job
+from swarmtui.runbooks.image import job as image_job
 from tests.faults import ucp_stage as u
 from tests.leaks.harness import Leaks, watched
 

@@ -6,8 +6,8 @@ Neither the product nor the simulator nor the stand-ins import it; it imports no
 from __future__ import annotations
 
 import re
-import shlex
-from dataclasses import dataclass
+
+from tests.image_lines import Reader, Run
 
 REPOSITORY = {"2.2.5": "docker", "3.0.4": "docker", "3.1.2": "docker", "3.2.7": "docker", "3.4.5": "mirantis"}
 VERSIONS = tuple(REPOSITORY)
@@ -82,42 +82,8 @@ WITHOUT_VALUE = {
     "--cluster", "--list",
 }  # fmt: skip
 SECRETS = {"--admin-password", "--passphrase", "--unlock-key", "--registry-password"}
-_RUN = re.compile(r"docker (?:container )?run [^|;]*?\b(?:docker|mirantis)/ucp[:@ ][^|;&\n]*")
-
-
-@dataclass
-class Run:
-    """One `docker container run` of the image."""
-
-    version: str
-    command: str
-    flags: list[tuple[str, str]]
-    docker: list[str]
-    """The words before the image."""
-
-
-def runs_in(text: str) -> list[Run]:
-    """Every run of the image in a text of commands, read by this file alone."""
-    # Lines that ssh carries are quoted once more; a quote in them is written '"'"'.
-    plain = text.replace("'\"'\"'", "'")
-    return [read(found[0].split(" >")[0].split(" <")[0].rstrip("'")) for found in _RUN.finditer(plain)]
-
-
-def read(line: str) -> Run:
-    """The run that one line of sh is."""
-    words = shlex.split(line)
-    at = next(i for i, word in enumerate(words) if re.match(r"(docker|mirantis)/ucp:", word))
-    repository, _, version = words[at].partition("/ucp:")
-    assert REPOSITORY.get(version) == repository, f"{words[at]} is no image that is documented"
-    command, *rest = words[at + 1 :]
-    flags: list[tuple[str, str]] = []
-    while rest:
-        flag, equals, value = rest.pop(0).partition("=")
-        assert flag.startswith("-"), f"{flag} is no flag: {line}"
-        if not equals and flag not in WITHOUT_VALUE:
-            value = rest.pop(0)
-        flags.append((flag, value))
-    return Run(version, command, flags, words[:at])
+_READER = Reader("ucp", REPOSITORY, WITHOUT_VALUE)
+runs_in, read = _READER.runs_in, _READER.read
 
 
 def check(run: Run) -> None:
@@ -133,7 +99,6 @@ def check(run: Run) -> None:
     assert "-v /var/run/docker.sock:/var/run/docker.sock" in docker
     assert "-t" not in run.docker and "-it" not in run.docker and "--tty" not in run.docker
     assert "--log-driver none" in docker, "the archive, or a secret, would go to the log driver"
-    named = [word for before, word in zip(run.docker, run.docker[1:], strict=False) if before in ("-e", "--env")]
-    for name in named:
+    for name in run.named:
         assert "=" not in name, "a value is told by name only"
         assert run.command == "install" and name in VARIABLES and run.version in ("3.2.7", "3.4.5")

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from swarmtui import config
 from swarmtui.config import UcpConfig
 from swarmtui.errors import UsageError
-from swarmtui.link.ucp import trust
+from swarmtui.link import trust
 from swarmtui.model.ucp.status import Component, Parts, UcpSeen
 from swarmtui.runbooks.ucp import logins
 from swarmtui.runbooks.ucp.access import urls

@@ -208,6 +208,18 @@ def test_an_autolocked_swarm_gives_its_key() -> None:
     assert '--unlock-key "$UNLOCK_KEY"' in lines(restore(restoring(autolock=True)), "restore")
 
 
+@pytest.mark.parametrize(("version", "warned"), [("2.2.5", False), ("3.2.7", True), ("3.4.5", True)])
+def test_names_and_an_address_are_handed_on(version: str, warned: bool) -> None:
+    found = restoring(seen(version=version), running=version)
+    given = {**WAIT, "san": ("ucp.example.com", "lb"), "host-address": "10.9.0.1"}
+    plan = UcpRestore().plan(given, msgspec.to_builtins(found))
+    line = lines(plan, "restore")
+    assert "--host-address 10.9.0.1 --san ucp.example.com --san lb < " in line
+    check(read(line.partition(" < ")[0]))
+    assert any("as they were" in warning for warning in plan.warnings) is warned
+    assert plan.binding != restore(found).binding
+
+
 def test_what_is_lost_and_what_comes_back_is_said() -> None:
     told = [line for _, line in restore(restoring()).changes]
     assert "Accounts that come back: jon." in told

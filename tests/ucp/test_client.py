@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from swarmtui.errors import UsageError
-from swarmtui.link.ucp import https
+from swarmtui.link import https
+from swarmtui.link.https import Https, endpoint
 from swarmtui.link.ucp.client import UcpClient
-from swarmtui.link.ucp.errors import Trouble, UcpError
-from swarmtui.link.ucp.https import Https, endpoint
+from swarmtui.link.ucp.errors import UCP, Trouble, UcpError
 from swarmtui.vault.secret import Secret
 from tests.ucp.tls import Asked, Authority, answer, closed, saying, serving
 
@@ -208,11 +208,11 @@ async def test_a_slow_server_is_given_up_on_and_holds_no_thread(
         await reader.read()
         writer.close()
 
-    calls = Https("https://127.0.0.1:1", authority.pem)
+    calls = Https("https://127.0.0.1:1", authority.pem, UCP)
     silent = await asyncio.start_server(mute, "127.0.0.1", 0)
     async with serving(drip, certificate) as url, silent:
         port = silent.sockets[0].getsockname()[1]
-        calls = Https(f"https://127.0.0.1:{port}" if where == "handshake" else url, authority.pem)
+        calls = Https(f"https://127.0.0.1:{port}" if where == "handshake" else url, authority.pem, UCP)
         with pytest.raises(UcpError) as caught:
             await calls.ask("GET", "/_ping", timeout=0.4)
         calls.close()

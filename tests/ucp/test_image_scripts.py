@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from swarmtui.model.ucp.facts import Version
-from swarmtui.runbooks.ucp import image_scripts
+from swarmtui.runbooks.image import scripts as image_scripts
 from swarmtui.runbooks.ucp.image import ADMIN_PASSWORD, PASSPHRASE, Command
+from tests.image_lines import writing_docker
 
 ID = "20261122T041500Z-0123abcd"
 SECRET = 'it\'s "two" $words\\'
@@ -26,13 +27,8 @@ exit ${CODE:-0}
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("bin", "memory", "job", "record"):
-        (tmp_path / name).mkdir()
-    docker = tmp_path / "bin" / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
     monkeypatch.setattr(image_scripts, "MEMORY", str(tmp_path / "memory"))
-    return tmp_path
+    return writing_docker(tmp_path, DOCKER)
 
 
 def run(place: Path, command: Command, secret: str = "", code: int = 0) -> list[str]:

@@ -13,8 +13,8 @@ from swarmtui import config
 from swarmtui.config import state_dir
 from swarmtui.demo.serve import Demo
 from swarmtui.errors import RefusedError
+from swarmtui.link import trust
 from swarmtui.link.person import Nobody
-from swarmtui.link.ucp import trust
 from swarmtui.link.ucp.errors import Trouble, UcpError
 from swarmtui.opening import find
 from swarmtui.runbooks.ucp.access import Access, access, opened, pings

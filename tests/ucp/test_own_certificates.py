@@ -80,10 +80,13 @@ def test_what_ucp_would_not_start_with(tmp_path: Path) -> None:
     write(tmp_path, pem(authority), pem(make("ucp", mine, "Root", root)), clear(other))
     assert "is not the key of cert.pem" in told(tmp_path)[Level.BLOCKS]
     write(tmp_path, pem(authority), pem(make("ucp", mine, "Root", other)), clear(mine))
-    assert "is not signed by ca.pem" in told(tmp_path)[Level.BLOCKS]
+    assert "the certificate of Root that is there has another key" in told(tmp_path)[Level.BLOCKS]
     middle = key()
-    write(tmp_path, pem(authority), pem(make("ucp", mine, "Middle", middle)), clear(mine))
-    assert "is not signed by ca.pem" in told(tmp_path)[Level.BLOCKS], "a link of the chain is missing"
+    leaf, between = make("ucp", mine, "Middle", middle), make("Middle", middle, "Root", root, authority=True)
+    write(tmp_path, pem(authority), pem(leaf), clear(mine))
+    assert "the certificate of Middle, which signed ucp, is missing in cert.pem" in told(tmp_path)[Level.BLOCKS]
+    write(tmp_path, pem(authority), pem(leaf, authority, between), clear(mine))
+    assert "those in cert.pem are not in order" in told(tmp_path)[Level.BLOCKS]
     write(tmp_path, pem(authority), pem(make("ucp", mine, "Root", root, days=-3)), clear(mine))
     assert "ended 3 days ago" in told(tmp_path)[Level.BLOCKS]
 

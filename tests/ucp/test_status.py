@@ -253,6 +253,14 @@ def test_a_certificate_that_is_signed_by_itself() -> None:
     assert set(found(with_door("mgr2", s.door("10.0.0.2", shown=shown)))) == {"ucp-certificate-self-signed"}
 
 
+@pytest.mark.parametrize(("leads", "rules"), [(False, {"ucp-certificate-chain"}), (True, set()), (None, set())])
+def test_a_certificate_that_does_not_lead_to_its_authority(leads: bool | None, rules: set[str]) -> None:
+    shown = replace(s.certificate("10.0.0.2", "ucp.example.org"), leads=leads, issuer="Example Web")
+    told = found(with_door("mgr2", s.door("10.0.0.2", shown=shown)))
+    assert set(told) == rules
+    assert all("signed by Example Web, does not lead" in one.what for each in told.values() for one in each)
+
+
 def test_versions_that_differ() -> None:
     now = with_parts("wrk1", s.parts(manager=False, version="2.2.4"))
     (told,) = found(now)["ucp-mixed-versions"]

@@ -82,7 +82,7 @@ class World:
 
         return Engine()
 
-    async def look_at(self, url: str, opener: Any, *, patience: float) -> Door:
+    async def look_at(self, url: str, opener: Any, *, patience: float, before: Any = None) -> Door:
         self.asked.append(f"{url} {'direct' if opener is asyncio.open_connection else 'inside'}")
         return s.door(url.removeprefix("https://"))
 

@@ -30,12 +30,13 @@ Speaks = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Authority:
-    """A root that signs web servers' certificates."""
+    """Signs web servers' certificates; a root, or below another one."""
 
-    def __init__(self, name: str = "UCP Client Root CA") -> None:
+    def __init__(self, name: str = "UCP Client Root CA", above: Authority | None = None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._made = _signed(self._name, self._name, self._key.public_key(), self._key, (), 3650, authority=True)
+        by = above or self
+        self._made = _signed(self._name, by._name, self._key.public_key(), by._key, (), 3650, authority=True)
         self.pem = self._made.public_bytes(serialization.Encoding.PEM).decode()
 
     def server(self, folder: Path, *names: str, days: int = 30) -> Path:
@@ -49,6 +50,20 @@ class Authority:
         )
         file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
         return file
+
+    def given(self, folder: Path, root: str, *names: str, between: str = "") -> Path:
+        """A folder with what an operator gives to UCP: ca.pem, cert.pem, key.pem.
+
+        Args:
+            root: PEM of who is above all. between: PEM of who is between, behind the server's own certificate.
+        """
+        folder.mkdir()
+        made = self.server(folder, *names, days=300)
+        private, begin, certificate = made.read_text().partition("-----BEGIN CERTIFICATE-----")
+        made.unlink()
+        for name, text in (("ca", root), ("cert", f"{begin}{certificate}{between}"), ("key", private)):
+            (folder / f"{name}.pem").write_text(text)
+        return folder
 
 
 def _signed(

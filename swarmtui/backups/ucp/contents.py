@@ -10,26 +10,19 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO
 
 import msgspec
 
-from swarmtui.backups.errors import ArchiveError
+from swarmtui.backups.tarstream import clean, time_of, walk
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp.facts import INSTANCE_LABEL, Version
 
-MOST_MEMBERS = 500_000
-"""A store of metrics has thousands of files."""
-LARGEST_HEADER = 64 << 10
-"""Bytes of one long name, or of the PAX records of a member."""
 LARGEST_DUMP = 1 << 20
 """Bytes of what `docker inspect` says of one container."""
 MOST_DUMPS = 200
 _VERSION_LABEL = "com.docker.ucp.version"
 _REPOSITORIES = ("docker/ucp", "mirantis/ucp")
-_LATEST = 2.0**33
-_BROKEN = (tarfile.TarError, ValueError, OverflowError, IndexError, KeyError, EOFError, RecursionError)
-"""What tarfile raises for headers that lie."""
 
 NODE_KEY = "ucp-node-certs/key.pem"
 SERVER_KEY = "ucp-controller-server-certs/key.pem"
@@ -86,26 +79,11 @@ def read(tar: BinaryIO) -> Contents:
         ArchiveError: it is no tar, cut off, or what is in it cannot be.
     """
     found = _Reading()
-    archive: _Tar | None = None
-    try:
-        archive = _Tar.open(fileobj=tar, mode="r|", encoding="utf-8", errors="surrogateescape")
-        while (member := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # it keeps them all otherwise
-            found.take(archive, member)
-    except _BROKEN as error:
-        if "unexpected end" in str(error):
-            raise ArchiveError("Its tar is cut off.", "Take another copy of it.") from None
-        said = one_line(str(error)).rstrip(".")[:100] or type(error).__name__
-        raise ArchiveError(f"Its tar is damaged, or it is none: {said}.", "Take another copy of it.") from None
-    ended = archive.ended
-    if not isinstance(ended, _AT_END):
-        raise ArchiveError(f"Its tar ends without its end mark, after {found.entries} entries: it is cut off.", "")
-    return found.contents()
+    return found.contents(walk(tar, found.take, "UCP"))
 
 
 class _Reading:
     def __init__(self) -> None:
-        self.entries = 0
         self._folders: set[str] = set()
         self._keys: set[str] = set()
         self._versions: Counter[str] = Counter()
@@ -114,17 +92,13 @@ class _Reading:
         self._dumps = 0
 
     def take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        self.entries += 1
-        if self.entries > MOST_MEMBERS:
-            raise ArchiveError(f"It has more than {MOST_MEMBERS:,} entries: that is no backup of UCP.", "")
-        name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
+        name = clean(member.name)
         top = name.partition("/")[0]
         if len(self._folders) < 500 and len(top) <= 200:
             self._folders.add(top)
         if not member.isreg():
             return
-        if 0 < float(member.mtime) < _LATEST:
-            self._newest = max(self._newest, float(member.mtime))
+        self._newest = max(self._newest, time_of(member))
         if name in (NODE_KEY, SERVER_KEY) and member.size > 0:
             self._keys.add(name)
         if name == top and top.startswith("ucp-") and top.endswith(".json") and member.size <= LARGEST_DUMP:
@@ -158,10 +132,10 @@ class _Reading:
             except ValueError:
                 return
 
-    def contents(self) -> Contents:
+    def contents(self, entries: int) -> Contents:
         versions = tuple(name for name, _ in self._versions.most_common(10))
         return Contents(
-            entries=self.entries,
+            entries=entries,
             folders=frozenset(self._folders),
             keys=frozenset(self._keys),
             version=versions[0] if len(versions) == 1 else "",
@@ -169,44 +143,6 @@ class _Reading:
             instance_id=next(iter(self._instances)) if len(self._instances) == 1 else "",
             newest=self._newest,
         )
-
-
-_AT_END: type[tarfile.HeaderError] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
-_HEADERS = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-
-
-class _Info(tarfile.TarInfo):
-    """A member whose headers cannot be larger than any name is; tells why the next header could not be read, which
-    tarfile takes for the archive's end."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(tarfile)
-        except _HEADER_ERROR as error:
-            cast(_Tar, tarfile).ended = error
-            raise
-
-    def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type in _HEADERS and not 0 <= self.size <= LARGEST_HEADER:
-            raise tarfile.ReadError(f"a header of a member takes more than {LARGEST_HEADER >> 10} KB")
-        return super()._proc_member(archive)  # type: ignore[misc]
-
-
-_HEADER_ERROR = tarfile.HeaderError
-
-
-class _Tar(tarfile.TarFile):
-    """A tar that is read as a stream. ended: why its last header could not be read."""
-
-    tarinfo = _Info
-    ended: tarfile.HeaderError | None = None
 
 
 def missing(contents: Contents, version: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -110,7 +110,7 @@ def stream(
             yield tar
     elif form in ("tar", "age"):
         with plain_tar(path, identity) as tar:
-            yield _Counted(tar, step)  # type: ignore[misc]
+            yield Counted(tar, step)  # type: ignore[misc]
     elif form == "gzip":
         raise ArchiveError("It is packed with gzip: UCP makes no such archive.", "Unpack it first with gunzip.")
     else:
@@ -121,7 +121,7 @@ def stream(
         )
 
 
-class _Counted:
+class Counted:
     """Reads on, and tells how much."""
 
     def __init__(self, file: BinaryIO, step: Callable[[int], None]) -> None:
@@ -149,13 +149,13 @@ def _decrypted(path: Path, passphrases: Sequence[Secret], step: Callable[[int], 
         with contextlib.suppress(BrokenPipeError):  # its exit code tells
             process.stdin.write(json.dumps(told).encode())
             process.stdin.close()
-        counted = _Counted(process.stdout, step)  # type: ignore[arg-type]
+        counted = Counted(process.stdout, step)  # type: ignore[arg-type]
         first = b""
         trouble: ArchiveError | None = None
         try:
             first = counted.read(HEAD)
             if first:
-                yield _Joined(first, counted)  # type: ignore[misc]
+                yield Joined(first, counted)  # type: ignore[misc]
         except ArchiveError as error:
             trouble = error  # what the seal says of it comes first
         while counted.read(1 << 20):
@@ -176,13 +176,16 @@ def _decrypted(path: Path, passphrases: Sequence[Secret], step: Callable[[int], 
                 pipe.close()
 
 
-class _Joined:
+class Joined:
     """What was read before, then the rest."""
 
-    def __init__(self, first: bytes, rest: _Counted) -> None:
+    def __init__(self, first: bytes, rest: Counted | BinaryIO) -> None:
         self._first, self._rest = first, rest
 
     def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            data, self._first = self._first + self._rest.read(), b""
+            return data
         if self._first:
             data, self._first = self._first[:size], self._first[size:]
             return data

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from swarmtui.backups.crypt import NoIdentityError, WrongIdentityError
 from swarmtui.backups.entries import Entry
 from swarmtui.backups.errors import ArchiveError
 from swarmtui.backups.manifest import Manifest
-from swarmtui.backups.plain import digest_of
-from swarmtui.backups.records import TierResult, Verification, judged
+from swarmtui.backups.product import opened_whole, unopened, verified
+from swarmtui.backups.records import TierResult, Verification
 from swarmtui.backups.ucp.contents import Contents, missing, read
 from swarmtui.backups.ucp.openpgp import form_of_file, stream
 from swarmtui.model.text import one_line
@@ -37,29 +36,12 @@ def verify(
         step: told of bytes that were worked off; may raise to stop.
         at: unix seconds of the present.
     """
-    manifest = entry.manifest
-    if entry.broken or manifest is None:
-        return judged((TierResult(1, False, (entry.broken or "It has no manifest.",), at),), at)
-    stored = ""
-    contents: Contents | None = None
-    tiers: list[TierResult] = []
-    try:
-        stored, size = digest_of(entry.archive, step)
-        if stored != manifest.stored_digest:
-            what = f"The archive is not what was stored: the sha256 of its {size} bytes is another."
-            tiers = [TierResult(1, False, (what,))]
-        else:
-            contents, tiers = _opened(entry, manifest, passphrases, identity, step)
-    except OSError as error:
-        tiers = [TierResult(1, False, (f"The archive cannot be read: {one_line(error.strerror or str(error))}.",))]
-    if contents is not None:
-        tiers.append(_complete(contents, manifest))
-        tiers.append(_fits(contents, manifest))
-    found = {result.tier for result in tiers}
-    tiers += [
-        TierResult(tier, None, ("The archive could not be looked into.",)) for tier in (2, 3, 4) if tier not in found
-    ]
-    return judged([TierResult(each.tier, each.ok, each.what, at) for each in tiers], at, stored)
+
+    def looked(manifest: Manifest) -> list[TierResult]:
+        contents, tiers = _opened(entry, manifest, passphrases, identity, step)
+        return tiers if contents is None else [*tiers, _complete(contents, manifest), _fits(contents, manifest)]
+
+    return verified(entry, looked, step, at)
 
 
 def _opened(
@@ -74,23 +56,13 @@ def _opened(
     try:
         with stream(entry.archive, passphrases, identity, step) as tar:
             contents = read(tar)
-    except NoIdentityError as error:
-        return None, [
-            TierResult(1, True, ("Its sha256 is right: as it is stored it is unchanged.",)),
-            TierResult(3, None, (error.what,)),
-        ]
-    except WrongIdentityError as error:
-        return None, [
-            TierResult(1, True, ("Its sha256 is right: as it is stored it is unchanged.",)),
-            TierResult(3, None, (error.what,)),
-        ]
     except ArchiveError as error:
-        return None, [TierResult(1, False, (error.what,))]
+        return None, unopened(error)
     opens = "It is sealed with a passphrase, and the vault's opens it." if sealed else "It is not sealed."
     if manifest.encrypted:
         opens = "It is not sealed by UCP; what it is encrypted with here opens it."
     return contents, [
-        TierResult(1, True, (f"Its sha256 is right, it opens, and the tar is whole: {contents.entries} entries.",)),
+        opened_whole(contents.entries),
         TierResult(3, True, (opens,)),
     ]
 

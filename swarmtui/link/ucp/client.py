@@ -8,16 +8,15 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from swarmtui.link.ucp.errors import Trouble, UcpError
-from swarmtui.link.ucp.https import ANSWER_MAX, PATIENCE, Answer, Https
-from swarmtui.link.ucp.refusals import not_readable, refusal
-from swarmtui.link.ucp.shapes import Account, AccountsPage, Backup, BundleKey, BundleKeys, Ping
+from swarmtui.link.https import ANSWER_MAX, PATIENCE, Answer, Closing, Hidden, Https, Ping
+from swarmtui.link.https_refusals import document, not_readable, read_as, refusal
+from swarmtui.link.ucp.errors import UCP, Trouble, UcpError
+from swarmtui.link.ucp.shapes import Account, AccountsPage, Backup, BundleKey, BundleKeys
 from swarmtui.model.text import harmless_json, one_line
 
 PING_SECONDS: Final = 5.0
@@ -30,15 +29,7 @@ WHOAMI: Final = "/id/"
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Hidden(Protocol):
-    """A secret as the vault hands it about."""
-
-    def reveal(self) -> str:
-        """The value itself."""
-        ...
-
-
-class UcpClient:
+class UcpClient(Closing):
     """UCP at one address, as one user.
 
     It logs in by itself when a call needs that, once more where the session was ended meanwhile (a sixth login of the
@@ -66,7 +57,7 @@ class UcpClient:
         certificate: tuple[Path, Path] | None = None,
         via: Path | None = None,
     ) -> None:
-        self._https = Https(url, ca_pem, certificate, via)
+        self._https = Https(url, ca_pem, UCP, certificate, via)
         self.username = username
         self._password = password
         self._by_certificate = certificate is not None
@@ -77,14 +68,6 @@ class UcpClient:
     def url(self) -> str:
         """Where it is reached: https://HOST[:PORT]."""
         return self._https.url
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Logs out, as far as UCP still answers, and lets the threads end."""
@@ -120,7 +103,7 @@ class UcpClient:
         if token:
             answer = await self._https.ask("POST", "/id/logout", headers=_bearer(token), timeout=PING_SECONDS)
             if answer.status not in (200, 204, 401):
-                raise refusal(answer, self.url, self.username, "The end of the session")
+                raise refusal(UCP, answer, self.url, self.username, "The end of the session")
 
     async def _login(self, stale: str) -> None:
         """Gets a token, unless another call got a new one meanwhile."""
@@ -146,7 +129,7 @@ class UcpClient:
                     status=answer.status,
                 )
             if answer.status != 200:
-                raise refusal(answer, self.url, self.username, "The login")
+                raise refusal(UCP, answer, self.url, self.username, "The login")
             token = self._document(answer, "the login").get("auth_token")
             if (
                 not isinstance(token, str)
@@ -154,7 +137,7 @@ class UcpClient:
                 or not token.isprintable()
                 or not 0 < len(token) < 4096
             ):
-                raise not_readable(self.url, "the login")
+                raise not_readable(UCP, self.url, "the login")
             self._token = token
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -228,7 +211,7 @@ class UcpClient:
         else:
             answer = await self._call("GET", "/api/clientbundle", limit=BUNDLE_MAX)
         if not answer.body.startswith(b"PK"):
-            raise not_readable(self.url, "the client bundle")
+            raise not_readable(UCP, self.url, "the client bundle")
         return answer.body
 
     async def bundles(self, user: str) -> tuple[BundleKey, ...]:
@@ -282,7 +265,7 @@ class UcpClient:
             told = answer.body.decode("utf-8", "replace")
         found = (told.get("id") or told.get("backupId")) if isinstance(told, dict) else told
         if not isinstance(found, str) or not 0 < len(found.strip()) <= 128:
-            raise not_readable(self.url, "the id of the backup")
+            raise not_readable(UCP, self.url, "the id of the backup")
         return one_line(found)
 
     async def backups(self) -> tuple[Backup, ...]:
@@ -291,7 +274,7 @@ class UcpClient:
         try:
             return msgspec.json.decode(harmless_json(answer.body), type=tuple[Backup, ...] | None) or ()
         except msgspec.MsgspecError as error:
-            raise not_readable(self.url, "its backups") from error
+            raise not_readable(UCP, self.url, "its backups") from error
 
     async def backup_state(self, backup_id: str) -> Backup:
         """How one of them stands. Raises UcpError."""
@@ -323,23 +306,14 @@ class UcpClient:
             if self._token == token:
                 self._token = ""
         if not 200 <= answer.status < 300:
-            raise refusal(answer, self.url, self.username, f"{method} {path.partition('?')[0]}")
+            raise refusal(UCP, answer, self.url, self.username, f"{method} {path.partition('?')[0]}")
         return answer
 
     def _document(self, answer: Answer, what: str) -> dict[str, Any]:
-        try:
-            found = json.loads(harmless_json(answer.body))
-        except (ValueError, RecursionError) as error:
-            raise not_readable(self.url, what) from error
-        if not isinstance(found, dict):
-            raise not_readable(self.url, what)
-        return found
+        return document(UCP, answer, self.url, what)
 
     def _read(self, answer: Answer, kind: type[T], what: str) -> T:
-        try:
-            return msgspec.json.decode(harmless_json(answer.body), type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise not_readable(self.url, what) from error
+        return read_as(UCP, answer, self.url, kind, what)
 
 
 _JSON: Final[dict[str, str]] = {"Content-Type": "application/json"}

@@ -1,7 +1,8 @@
 """How the web server of a UCP manager is: `/_ping` asked once, and the certificate that it shows meanwhile.
 
 It is asked as a load balancer asks it, without a login and without believing its certificate: nothing that is secret is
-sent, and a server whose certificate is wrong is to be told of and not to be passed over. So no authority need be known.
+sent, and a server whose certificate is wrong is to be told of and not to be passed over. So no authority need be known;
+the one that the server names itself (`/ca`) is only good for seeing whether what it shows leads there.
 What answers may be slow, may be no UCP, or may never end: it gets a few seconds, and a few kilobytes.
 """
 
@@ -16,13 +17,18 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
+from msgspec.structs import replace
+
 from swarmtui.errors import UsageError
-from swarmtui.link.ucp.https import Endpoint, endpoint
+from swarmtui.link.https import Endpoint, believing_anybody, endpoint
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp.status import Certificate, Door
 
 ANSWER_MAX: Final = 8 << 10
 TEXT_MAX: Final = 300
+CA_MAX: Final = 256 << 10
+"""Bytes of the authorities that it names; real ones are below 10 KB."""
+CHAIN_SECONDS: Final = 3.0
 _PIECE: Final = 16_384
 _PAGE: Final = ("<!doctype", "<html", "<head", "<body")
 """How no answer of UCP's begins: a proxy's or a web server's own page, be its status 200."""
@@ -31,17 +37,27 @@ Opener = Callable[[str, int], Awaitable[tuple[Any, Any]]]
 """Opens a TCP connection to (host, port); reader and writer of bytes, as asyncio's are. Raises OSError."""
 
 
-async def look_at(url: str, opener: Opener = asyncio.open_connection, *, patience: float = 6.0) -> Door:
-    """Asks `/_ping`. Raises nothing: what went wrong is told in the answer.
+async def look_at(
+    url: str,
+    opener: Opener = asyncio.open_connection,
+    *,
+    patience: float = 6.0,
+    before: Certificate | None = None,
+    product: str = "UCP",
+) -> Door:
+    """Asks `/_ping`, and once for each certificate whether it leads to UCP's authority. Raises nothing: what went wrong
+    is told in the answer.
 
     Args:
         url: https://HOST[:PORT].
         opener: from where it is reached; this machine, where nothing else is said.
         patience: seconds.
+        before: the certificate that it showed the last time: one that led to its authority is not asked about again.
+        product: what should answer there; DTR's web server has the same two paths.
     """
     began, at = time.monotonic(), time.time()
     try:
-        where = endpoint(url)
+        where = endpoint(url, product)
     except UsageError as error:
         return Door(one_line(url), trouble=error.what, at=at)
     call = _Call(where)
@@ -59,29 +75,67 @@ async def look_at(url: str, opener: Opener = asyncio.open_connection, *, patienc
     took = time.monotonic() - began
     certificate = await asyncio.to_thread(read_certificate, call.shown) if call.shown else None
     if not trouble:
-        status, text = _read(call.came)
+        status, body = _read(call.came, ANSWER_MAX)
+        text = one_line(body.decode("utf-8", "replace"))[:TEXT_MAX]
         if not status:
-            trouble = f"what answers at {where.url} does not speak HTTP as UCP does."
+            trouble = f"what answers at {where.url} does not speak HTTP as {product} does."
         elif text.lower().startswith(_PAGE):
-            trouble = f"what answers at {where.url} shows a web page in place of UCP's /_ping."
+            trouble = f"what answers at {where.url} shows a web page in place of {product}'s /_ping."
+        elif certificate is not None and not certificate.itself:
+            known = before is not None and before.leads and replace(before, leads=None) == certificate
+            certificate = replace(certificate, leads=True if known else await _leads(where, opener, patience))
         return Door(where.url, status, text, trouble, took, at, certificate)
     return Door(where.url, trouble=trouble, took=took, at=at, certificate=certificate)
 
 
+async def _leads(where: Endpoint, opener: Opener, patience: float) -> bool | None:
+    """Whether what it shows in a handshake leads to an authority of those that it names; None where nobody can tell."""
+    named = _Call(where, "/ca", limit=CA_MAX)
+    try:
+        async with asyncio.timeout(min(patience, CHAIN_SECONDS)):
+            await named.run(opener)
+            status, pem = _read(named.came, CA_MAX)
+            if status != 200:
+                return None
+            trusting = believing_anybody()
+            # As Go does, and with it every docker: whatever is named is trusted, also one that others have signed.
+            trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            trusting.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+            trusting.verify_mode = ssl.CERT_REQUIRED
+            await _Call(where, context=trusting).run(opener)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_code not in _LEADS_NOWHERE
+    except (TimeoutError, OSError, ValueError):  # TLS that fails is an OSError as well
+        return None
+    return True
+
+
+_LEADS_NOWHERE: Final = (2, 7, 19, 20, 21)
+"""How OpenSSL says that who signed a certificate is neither shown nor trusted (X509_V_ERR_…, openssl-verify(1))."""
+
+
 class _Call:
     """One question over one connection.
+
+    Args:
+        limit: bytes of the answer that are read. context: what is believed; anybody without one.
 
     Attributes:
         came: what was answered, as it came.
         shown: the certificate, DER; b"" until one was shown.
     """
 
-    def __init__(self, where: Endpoint) -> None:
-        self._where = where
+    def __init__(
+        self,
+        where: Endpoint,
+        path: str = "/_ping",
+        *,
+        limit: int = ANSWER_MAX,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._where, self._path, self._limit = where, path, limit
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = context or believing_anybody()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=where.host)
         self._ended = False
         self.came = b""
@@ -98,8 +152,8 @@ class _Call:
             await self._until(self._tls.do_handshake, reader, writer)
             self.shown = self._tls.getpeercert(binary_form=True) or b""
             host = self._where.url.removeprefix("https://")
-            self._tls.write(f"GET /_ping HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            while len(self.came) < ANSWER_MAX and not _whole(self.came):
+            self._tls.write(f"GET {self._path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            while len(self.came) < self._limit and not _whole(self.came):
                 try:
                     piece = await self._until(lambda: self._tls.read(_PIECE), reader, writer)
                 except ConnectionResetError:
@@ -157,21 +211,21 @@ class _Held:
         return io.BytesIO(self._came)
 
 
-def _read(came: bytes) -> tuple[int, str]:
-    """Status and text of an answer; 0 for what is none."""
+def _read(came: bytes, limit: int) -> tuple[int, bytes]:
+    """Status and body of an answer; 0 for what is none."""
     response = http.client.HTTPResponse(cast(Any, _Held(came)), method="GET")
     try:
         response.begin()
     except (http.client.HTTPException, OSError, ValueError):
-        return 0, ""
+        return 0, b""
     body = b""
     try:
-        body = response.read(ANSWER_MAX)
+        body = response.read(limit)
     except http.client.IncompleteRead as error:
         body = error.partial
     except (http.client.HTTPException, OSError, ValueError):
         pass
-    return response.status, one_line(body.decode("utf-8", "replace"))[:TEXT_MAX]
+    return response.status, body
 
 
 def read_certificate(der: bytes) -> Certificate | None:

@@ -2,62 +2,37 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from swarmtui.errors import SwarmtuiError
+from swarmtui.link.https_errors import HttpsError, Peer, Trouble
 
-
-class Trouble(StrEnum):
-    """What went wrong, for whoever must decide what to do next."""
-
-    AWAY = "away"
-    """Nothing answers there: refused, unreachable, no such name, cut off."""
-    SLOW = "slow"
-    NOT_TRUSTED = "not-trusted"
-    """Its certificate was not signed by the authority that is expected."""
-    EXPIRED = "expired"
-    WRONG_NAME = "wrong-name"
-    """The authority is right, and the certificate is not for this name or address."""
-    NOT_TLS = "not-tls"
-    REDIRECTED = "redirected"
-    TOO_LARGE = "too-large"
-    NOT_UCP = "not-ucp"
-    """What answers is no UCP, or answers nothing that can be read."""
-    LOGIN = "login"
-    """It does not take the user and password."""
-    DENIED = "denied"
-    """This user may not do that."""
-    NOT_THERE = "not-there"
-    """No such account, bundle or backup; or this version has no such call."""
-    REFUSED = "refused"
-    """It refused for a reason of its own, which is told."""
-    FAILED = "failed"
-    """It failed itself (5xx)."""
+__all__ = ["UCP", "Trouble", "UcpAwayError", "UcpError"]
 
 
-class UcpError(SwarmtuiError):
-    """UCP cannot be asked, or refused.
-
-    Attributes:
-        trouble: what went wrong.
-        status: HTTP status of its answer; 0 where there was none.
-        message: its own words, made harmless for a terminal; never a secret of ours.
-    """
-
-    def __init__(self, trouble: Trouble, what: str, next_step: str = "", *, status: int = 0, message: str = "") -> None:
-        super().__init__(what, next_step)
-        self.trouble = trouble
-        self.status = status
-        self.message = message
-
-    @property
-    def away(self) -> bool:
-        """Whether nobody answered: asking again, or another manager, may help."""
-        return self.trouble in (Trouble.AWAY, Trouble.SLOW)
+class UcpError(HttpsError):
+    """UCP cannot be asked, or refused."""
 
 
 class UcpAwayError(UcpError):
     """Nobody answered, or not in time."""
 
     exit_code: ClassVar[int] = 3
+
+
+UCP: Final = Peer(
+    name="UCP",
+    key="ucp",
+    alien=Trouble.NOT_UCP,
+    error=UcpError,
+    away=UcpAwayError,
+    authority="Give UCP's own authority in PEM (ca = FILE in [clusters.NAME.ucp]), or a client bundle that is whole.",
+    slow="Look at the load of that manager and at its ucp-controller: docker logs ucp-controller.",
+    gone="Look at its components there: docker ps -a --filter name=ucp-",
+    failed="Look at its components: docker ps --filter name=ucp-, and docker logs ucp-controller.",
+    renew="Renew UCP's server certificate; and look at the clocks of this machine and of that manager.",
+    names="Reach UCP by a name that is in its certificate, or add this one to the SANs of UCP.",
+    changed="If UCP was installed anew or got other certificates, its new authority must be read from a manager; "
+    "else somebody stands between: do not go on.",
+    itself="UCP never does that: give the address of UCP itself, https://MANAGER.",
+    login="Log in with a user that is there; a client bundle may have been revoked.",
+)

@@ -7,24 +7,6 @@ import msgspec
 from swarmtui.model.text import one_line
 
 
-class Ping(msgspec.Struct, frozen=True, kw_only=True):
-    """How one manager's UCP is, or what answered through a load balancer.
-
-    Attributes:
-        ok: UCP said 200: its internal components are well.
-        status: the HTTP status; 0 where nothing answered.
-        text: what it said (an administrator's certificate gets the reason), or why nothing answered: one line.
-        seconds: how long it took.
-        trouble: what kept it from answering, a `Trouble`; "" where it answered.
-    """
-
-    ok: bool
-    status: int
-    text: str
-    seconds: float = 0.0
-    trouble: str = ""
-
-
 class _Wire(msgspec.Struct, frozen=True, rename="camel"):
     """Go writes null for what is empty."""
 

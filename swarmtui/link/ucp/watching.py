@@ -8,25 +8,19 @@ while somebody looks at UCP. Where there is no UCP nobody is asked anything.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from swarmtui.errors import SwarmtuiError
-from swarmtui.link.reasons import LinkError, Reason
-from swarmtui.link.ucp.parts import Get, read_parts
+from swarmtui.link.node_engines import EngineOf, Get, HostOf, NodeEngines, Opener, Through, from_inside, within
+from swarmtui.link.rounds import Rounds, Work
+from swarmtui.link.ucp.parts import read_parts
 from swarmtui.model.swarm import Node, Snapshot
-from swarmtui.model.ucp.status import BALANCER, Component, Door, Parts, UcpSeen, port_of, runs_ucp
-
-if TYPE_CHECKING:
-    from swarmtui.link.engine import Engine
-    from swarmtui.link.ssh import SshHost
-    from swarmtui.link.ucp.door import Opener
+from swarmtui.model.ucp.status import BALANCER, Certificate, Component, Door, Parts, UcpSeen, port_of, runs_ucp
 
 FIRST_SECONDS = 1.0
 """After a connection stands: the first table comes first."""
@@ -41,8 +35,6 @@ PATIENCE = 6.0
 that it is not well."""
 ASK_SECONDS = 10.0
 """For a node: SSH may have to be opened first."""
-AT_ONCE = 6
-"""Nodes that are asked at a time."""
 MOST_NODES = 64
 """Nodes whose components are read: each is a connection of its own that stays open."""
 RENEW_SECONDS = 60.0
@@ -50,23 +42,14 @@ RENEW_SECONDS = 60.0
 EVERY: Final = "*"
 """In place of a node's id: all nodes, which UCP itself tells of in one answer."""
 
-RUNS: Final = "systemctl is-active docker.service"
-STOPPED: Final = frozenset({"inactive", "failed", "deactivating", "activating"})
-"""What systemd says of a Docker that does not run. Its socket is not touched then: docker.socket would start it, in the
-middle of a backup or after somebody stopped it. A host without systemd says none of these."""
-
-EngineOf = Callable[[Node], Awaitable["Engine"]]
-HostOf = Callable[[Node], Awaitable["SshHost"]]
 Addresses = Callable[[], tuple[str, Mapping[str, str]]]
 """The load balancer's address, and those of managers by their names; "" and none where nobody said."""
-Through = Callable[[], tuple[str, str]]
-"""Id of the node that is in use, and the way there."""
 
 
-async def look_at(url: str, opener: Opener, *, patience: float) -> Door:
+async def look_at(url: str, opener: Opener, *, patience: float, before: Certificate | None) -> Door:
     """`door.look_at`, imported where there is UCP only: its HTTP takes longer to import than all else here."""
     module = await asyncio.to_thread(importlib.import_module, "swarmtui.link.ucp.door")
-    found: Door = await module.look_at(url, opener, patience=patience)
+    found: Door = await module.look_at(url, opener, patience=patience, before=before)
     return found
 
 
@@ -94,26 +77,19 @@ class UcpWatch:
         self._snapshot = snapshot
         self._through = through
         self._get = get
-        self._host_of = host_of
-        self._engine_of = engine_of
+        self._engines = NodeEngines(through, get, host_of, engine_of)
         self._addresses = addresses
         self._found = found
         self._opener: Opener = asyncio.open_connection
-        self._wanted = False
-        self._wake = asyncio.Event()
-        self._over: dict[str, float] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._rounds = Rounds(_pause, "ucp")
 
     def want(self, wanted: bool) -> None:
         """Whether somebody looks at UCP: then all nodes are read, and oftener."""
-        if wanted and not self._wanted:
-            self._wake.set()
-        self._wanted = wanted
+        self._rounds.want(wanted)
 
     def look_now(self) -> None:
         """Somebody asked: everything is due."""
-        self._over.clear()
-        self._wake.set()
+        self._rounds.look_now()
 
     async def keep(self, opener: Opener) -> None:
         """Looks again and again, until it is cancelled.
@@ -122,27 +98,7 @@ class UcpWatch:
             opener: opens a TCP connection to a manager's own address, where nobody said another one.
         """
         self._opener = opener
-        self._over.clear()
-        jobs: dict[str, asyncio.Task[None]] = {}
-        await asyncio.sleep(FIRST_SECONDS)
-        try:
-            while True:
-                for key in [key for key, job in jobs.items() if job.done()]:
-                    jobs.pop(key).result()
-                now = self._snapshot()
-                if runs_ucp(now):
-                    for key, work in self._questions(now, everything=self._wanted):
-                        if key not in jobs and self._is_due(key):
-                            jobs[key] = asyncio.create_task(self._ask(key, work()), name=f"ucp {key}")
-                elif now.ucp is not None and _read(now):
-                    self._found(None)
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
-        finally:
-            for job in jobs.values():
-                job.cancel()
-            await asyncio.gather(*jobs.values(), return_exceptions=True)
+        await self._rounds.keep(self._now, first=FIRST_SECONDS, look=LOOK_SECONDS)
 
     async def look(self, *, everything: bool) -> None:
         """Looks once, at all of it at the same time; returns when each was answered or given up.
@@ -152,24 +108,19 @@ class UcpWatch:
         """
         now = self._snapshot()
         if runs_ucp(now):
-            await asyncio.gather(*(self._ask(key, work()) for key, work in self._questions(now, everything=everything)))
+            await self._rounds.once(self._questions(now, everything=everything))
 
     # -- what there is to ask ----------------------------------------------------------------------------------------
 
-    def _is_due(self, key: str) -> bool:
-        over = self._over.get(key)
-        usual = DOOR_SECONDS if key.startswith("door ") else PARTS_SECONDS
-        return over is None or time.monotonic() - over >= (WANTED_SECONDS if self._wanted else usual)
+    def _now(self) -> Iterable[tuple[str, Work]]:
+        now = self._snapshot()
+        if runs_ucp(now):
+            return self._questions(now, everything=self._rounds.wanted)
+        if now.ucp is not None and _read(now):
+            self._found(None)
+        return ()
 
-    async def _ask(self, key: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        finally:
-            self._over[key] = time.monotonic()
-
-    def _questions(
-        self, now: Snapshot, *, everything: bool
-    ) -> Iterable[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+    def _questions(self, now: Snapshot, *, everything: bool) -> Iterable[tuple[str, Work]]:
         self._forget(now)
         balancer, named = self._addresses()
         if balancer:
@@ -202,41 +153,28 @@ class UcpWatch:
             self._found(replace(seen, doors=doors, parts=parts))
 
     async def _from_inside(self, host: str, port: int) -> tuple[Any, Any]:
-        """Opens a connection as the manager in use would; from this machine, where its sshd forwards nothing."""
-        try:
-            return await self._opener(host, port)
-        except OSError as error:
-            if "prohibited" not in str(error):
-                raise
-        return await asyncio.open_connection(host, port)
+        return await from_inside(self._opener, host, port)
 
     # -- one question each -------------------------------------------------------------------------------------------
 
     async def _door(self, key: str, url: str, opener: Opener) -> None:
-        door = await look_at(url, opener, patience=PATIENCE)
+        last = (self._snapshot().ucp or UcpSeen()).doors.get(key)
+        shown = last.certificate if last is not None else None
+        door = await look_at(url, opener, patience=PATIENCE, before=shown)
         seen = self._snapshot().ucp or UcpSeen()
         before = seen.doors.get(key)
-        if before is None or self._wanted or _old(before.at) or _same_door(before) != _same_door(door):
+        if before is None or self._rounds.wanted or _old(before.at) or _same_door(before) != _same_door(door):
             self._found(replace(seen, doors={**seen.doors, key: door}))
 
     async def _parts(self, node: Node) -> None:
-        async def get(path: str, params: Mapping[str, str]) -> bytes:
-            if node.id == self._through()[0]:
-                return await self._get(path, params)
-            told = (await (await self._host_of(node)).run(RUNS, timeout=ASK_SECONDS)).out.strip()
-            if told in STOPPED:
-                raise LinkError(Reason.DOCKER_DOWN, node.name, f"Docker does not run on {node.name}: it is {told}.")
-            return await (await self._engine_of(node)).get(path, params=params)
-
-        async with self._slots:
-            found = await self._read(get)
+        found = await self._engines.read(node, read_parts, ASK_SECONDS)
         if isinstance(found, str):
             self._took(node.id, (), found)
         else:
             self._took(node.id, found.get("", ()), "")
 
     async def _all_parts(self) -> None:
-        found = await self._read(self._get)
+        found = await within(read_parts(self._get), ASK_SECONDS)
         nodes, through = self._snapshot().nodes, self._through()[0]
         if isinstance(found, str):
             self._took(through, (), found)
@@ -245,16 +183,6 @@ class UcpWatch:
         else:
             for node in nodes.values():
                 self._took(node.id, found.get(node.hostname, ()), "")
-
-    async def _read(self, get: Get) -> dict[str, tuple[Component, ...]] | str:
-        """The components by node, or why they cannot be read."""
-        try:
-            async with asyncio.timeout(ASK_SECONDS):
-                return await read_parts(get)
-        except TimeoutError:
-            return f"Its Docker did not tell its containers within {ASK_SECONDS:g} s."
-        except SwarmtuiError as error:
-            return error.what
 
     def _took(self, node_id: str, components: tuple[Component, ...], trouble: str) -> None:
         now = self._snapshot()
@@ -267,6 +195,11 @@ class UcpWatch:
         same = (before.components, before.trouble) == (parts.components, parts.trouble)
         if not same or (parts.at != before.at and _old(before.at)):
             self._found(replace(seen, parts={**seen.parts, node_id: parts}))
+
+
+def _pause(key: str, wanted: bool) -> float:
+    usual = DOOR_SECONDS if key.startswith("door ") else PARTS_SECONDS
+    return WANTED_SECONDS if wanted else usual
 
 
 def _same_door(door: Door) -> Door:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
+from swarmtui.model import release
+from swarmtui.model.release import Release
 from swarmtui.model.text import one_line
 
 Series = Literal["2.2", "3.0", "3.1", "3.2", "mke"]
@@ -32,36 +34,12 @@ INSTANCE_LABEL: Final = "com.docker.ucp.InstanceID"
 SANS_LABEL: Final = "com.docker.ucp.SANs"
 PASSPHRASE_CHARACTERS: Final = 12
 """The least that our own passphrases have; the documentation's example has as many."""
-_VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})(-[0-9A-Za-z.-]{1,40})?")
 
 
-class Version(Struct, frozen=True, order=True):
-    """A version of UCP: its tag.
+class Version(Release, frozen=True, order=True):
+    """A version of UCP: its tag."""
 
-    Attributes:
-        rest: what follows the numbers ("-tp2"), with its hyphen; "" as a rule.
-    """
-
-    major: int
-    minor: int
-    patch: int
-    rest: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The version that "2.2.5", "ucp/2.2.5" or an image such as "docker/ucp-agent:2.2.5" names.
-
-        Raises:
-            ValueError: it names none; the reason follows what was given.
-        """
-        tail = text.strip().rpartition("/")[2].rpartition(":")[2]
-        found = _VERSION.fullmatch(tail)
-        if found is None:
-            raise ValueError("is no version of UCP such as 2.2.5")
-        return cls(int(found[1]), int(found[2]), int(found[3]), found[4] or "")
-
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}.{self.patch}{self.rest}"
+    SUCH_AS: ClassVar[str] = "UCP such as 2.2.5"
 
     @property
     def series(self) -> Series:
@@ -179,13 +157,12 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
 
 def commands(version: Version) -> frozenset[str]:
     """The commands that this version has."""
-    return frozenset(command for command, series, _ in _FLAGS if version.series in series)
+    return release.commands(_FLAGS, version.series)
 
 
 def flags(version: Version, command: str) -> frozenset[str]:
     """The flags that a command has in this version, without hyphens; none of a command that it does not have."""
-    found = (names for name, series, names in _FLAGS if name == command and version.series in series)
-    return frozenset(name for names in found for name in names.split())
+    return release.flags(_FLAGS, version.series, command)
 
 
 def has(version: Version, command: str, flag: str = "") -> bool:

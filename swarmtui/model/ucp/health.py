@@ -7,7 +7,7 @@ from typing import Final
 
 from swarmtui.model.finding import Finding, Severity
 from swarmtui.model.swarm import Availability, Node, Snapshot, when
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line, sentence
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.status import BALANCER, Door
 
@@ -89,7 +89,7 @@ def _node(snapshot: Snapshot, node: Node, now: float) -> Iterator[Finding]:
             "ucp-component",
             Severity.WARNING,
             name,
-            f"UCP on {name}: {_listed(bad)}.",
+            f"UCP on {name}: {listed(bad)}.",
             REMEDY,
             node.id,
         )
@@ -98,7 +98,7 @@ def _node(snapshot: Snapshot, node: Node, now: float) -> Iterator[Finding]:
             "ucp-unhealthy",
             Severity.WARNING,
             name,
-            f"UCP on {name} is not healthy: {_sentence(health.why)}",
+            f"UCP on {name} is not healthy: {sentence(health.why)}",
             _meant(health.why) or REMEDY,
             node.id,
         )
@@ -140,7 +140,7 @@ def _balancer(snapshot: Snapshot) -> Iterator[Finding]:
             Severity.WARNING,
             door.host,
             f"UCP cannot be used through its load balancer {door.host}, although managers are healthy: "
-            f"{_sentence(door.why)}",
+            f"{sentence(door.why)}",
             "Look at the load balancer: TCP passthrough, no TLS of its own, health check GET /_ping.",
         )
 
@@ -148,7 +148,7 @@ def _balancer(snapshot: Snapshot) -> Iterator[Finding]:
 def _versions(snapshot: Snapshot) -> Iterator[Finding]:
     found = status.versions(snapshot)
     if len(found) > 1:
-        told = "; ".join(f"{version} on {_listed(where, 3)}" for version, where in sorted(found.items()))
+        told = "; ".join(f"{version} on {listed(where, 3)}" for version, where in sorted(found.items()))
         yield Finding(
             "ucp-mixed-versions",
             Severity.WARNING,
@@ -171,7 +171,7 @@ def _certificates(snapshot: Snapshot, managers: list[Node], now: float) -> Itera
                 "ucp-certificate-names",
                 Severity.WARNING,
                 node.name,
-                f"UCP's certificate on {node.name} is made out to {_listed(shown.names)}: not to {node.name} or "
+                f"UCP's certificate on {node.name} is made out to {listed(shown.names)}: not to {node.name} or "
                 f"{node.address}.",
                 NEW_NAMES,
                 node.id,
@@ -187,13 +187,24 @@ def _certificates(snapshot: Snapshot, managers: list[Node], now: float) -> Itera
                 "Use one of your own CA: in UCP's admin settings, Certificates; existing bundles end with that.",
                 node.id,
             )
+        if shown.leads is False:
+            yield Finding(
+                "ucp-certificate-chain",
+                Severity.WARNING,
+                node.name,
+                f"UCP's certificate on {node.name}, signed by {one_line(shown.issuer) or 'nobody it names'}, does not "
+                "lead to the authority that UCP names (/ca): one between them is not shown with it.",
+                "Clients refuse it. In UCP's admin settings, Certificates: put every certificate up to the authority "
+                "behind the server's own one, in this order; existing bundles end with that.",
+                node.id,
+            )
         yield from _expiring(node, shown.expires - now)
     if balancer is not None and lacking:
         yield Finding(
             "ucp-certificate-balancer",
             Severity.WARNING,
             balancer.host,
-            f"UCP's certificate is not made out to the load balancer {balancer.host} on {_listed(lacking)}: bundles "
+            f"UCP's certificate is not made out to the load balancer {balancer.host} on {listed(lacking)}: bundles "
             "and browsers that go through it refuse the connection.",
             NEW_NAMES,
         )
@@ -222,7 +233,7 @@ def _accounts(snapshot: Snapshot) -> Iterator[Finding]:
             "ucp-accounts-missing",
             Severity.WARNING,
             "",
-            f"UCP has {count} less than its newest proved backup: {_listed(missing)}.",
+            f"UCP has {count} less than its newest backup: {listed(missing)}.",
             "If they were deleted by mistake, UCP alone is restored, and the Swarm is left alone: "
             "swarmtui run ucp.restore",
         )
@@ -235,12 +246,3 @@ def _door(snapshot: Snapshot, key: str) -> Door | None:
 def _meant(why: str) -> str:
     meaning = facts.meaning(why)
     return f"{meaning[:1].upper()}{meaning[1:]}." if meaning else ""
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
-
-
-def _listed(names: tuple[str, ...] | list[str], most: int = 5) -> str:
-    shown = ", ".join(one_line(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -6,48 +6,29 @@ manager is healthy its web server tells, `/_ping` (ucp-dtr.md §3.1).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from swarmtui.model.container import Container
 from swarmtui.model.swarm import Node, Service, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 
 BALANCER: Final = ""
 """Where there is a node's id else: the load balancer before all managers."""
-_HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
-_EXITED = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
 State = Literal["healthy", "pending", "unhealthy", "unknown"]
 
 
-class Component(Struct, frozen=True):
+class Component(Container, frozen=True):
     """One container of UCP on a node.
 
     Attributes:
-        status: as `docker ps` says it: "Up 3 hours (healthy)".
         port: where the web server is published on the host; 0 for every other component.
     """
 
-    name: str
-    image: str = ""
-    state: str = ""
-    status: str = ""
     port: int = 0
-
-    @property
-    def health(self) -> str:
-        """healthy, unhealthy or starting; "" for one without a health check."""
-        found = _HEALTH.search(self.status)
-        return found[1].removeprefix("health: ") if found is not None else ""
-
-    @property
-    def exit_code(self) -> int | None:
-        """What it ended with; None while it runs, or where it was never started."""
-        found = _EXITED.match(self.status)
-        return int(found[1]) if found is not None else None
 
     @property
     def version(self) -> str:
@@ -61,14 +42,8 @@ class Component(Struct, frozen=True):
         ucp-reconcile runs once and ends with 0; while it runs, the node is being reconfigured (ucp-dtr.md §4.1).
         """
         if self.name == facts.ONCE:
-            code = self.exit_code
-            return f"ended with {code}" if code else ""
-        if self.health == "unhealthy":
-            return "is unhealthy"
-        if self.state == "running":
-            return ""
-        code = self.exit_code
-        return f"has ended ({code})" if code is not None else f"is {one_line(self.state) or 'not running'}"
+            return f"ended with {self.exit_code}" if self.exit_code else ""
+        return super().trouble
 
 
 class Parts(Struct, frozen=True):
@@ -92,12 +67,15 @@ class Certificate(Struct, frozen=True):
         expires: seconds since the epoch.
         issuer: common name of who signed it.
         itself: whether nobody but itself has.
+        leads: whether it leads, with what is shown with it, to the authority that the server names; None where nobody
+            could tell.
     """
 
     names: tuple[str, ...] = ()
     expires: float = 0.0
     issuer: str = ""
     itself: bool = False
+    leads: bool | None = None
 
     def is_for(self, name: str) -> bool:
         """Whether it is made out to a host name or an address; a star stands for the first label of a name."""
@@ -152,8 +130,7 @@ class UcpSeen(Struct, frozen=True):
     Attributes:
         parts: node id → its components.
         doors: node id → its web server; `BALANCER` → the load balancer.
-        missing_accounts: accounts that the newest proved UCP backup has, and UCP has no more; None where nobody
-            compared.
+        missing_accounts: accounts that UCP's newest usable backup has, and UCP has no more; None where nobody compared.
     """
 
     parts: Mapping[str, Parts] = field(default_factory=dict)

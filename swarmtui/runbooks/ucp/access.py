@@ -17,13 +17,12 @@ import msgspec
 
 from swarmtui.config import UcpConfig, state_dir
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
+from swarmtui.link import trust
+from swarmtui.link.https import Ping, endpoint
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.target import TcpTarget
-from swarmtui.link.ucp import trust
 from swarmtui.link.ucp.client import UcpClient
 from swarmtui.link.ucp.errors import Trouble, UcpAwayError, UcpError
-from swarmtui.link.ucp.https import endpoint
-from swarmtui.link.ucp.shapes import Ping
 from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts, status
@@ -192,7 +191,9 @@ async def trusting(session: Session, known: Access, *, fresh: bool = False) -> A
     """The same with the authority that its certificates are believed by. Raises as `access` does."""
     replace = msgspec.structs.replace
     if file := session.opening.cluster.ucp.ca:
-        return replace(known, ca=await asyncio.to_thread(_of_file, Path(file).expanduser()), ca_from="config")
+        return replace(
+            known, ca=await asyncio.to_thread(trust.of_file, Path(file).expanduser(), "UCP"), ca_from="config"
+        )
     if pem := await asyncio.to_thread(_of_bundle, session):
         return replace(known, ca=pem, ca_from="bundle")
     if not fresh and (kept := await asyncio.to_thread(trust.recall, _folder(), known.cluster_id)):
@@ -245,22 +246,16 @@ def _of_bundle(session: Session) -> str:
         return ""
 
 
-def _of_file(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(trust.LARGEST).decode("ascii", "replace")
-    except OSError as error:
-        raise UsageError(
-            f"The authority of UCP, {file}, cannot be read: {error.strerror}.", "Mend ca = in the configuration."
-        ) from error
-    if not (pem := trust.certificates_in(text)):
-        raise UsageError(f"{file} has no certificate in PEM in it.", "Save there what dump-certs --ca prints.")
-    return pem
-
-
 def dump_certs(version: Version) -> Command:
     """The documented way to the authority of UCP's web server."""
     return Command(version=version, name="dump-certs", options=(("ca", ""),))
+
+
+def authority_line(at: Where) -> str:
+    """What prints the authority of UCP's web server on a manager, from the volume that it is read from."""
+    volume = f"docker volume inspect -f '{{{{.Mountpoint}}}}' {facts.CERTS_VOLUME}"
+    script = f'cat "$({volume})"/ca.pem'
+    return at.root(f"sh -c {shlex.quote(script)}")
 
 
 async def read_authority(session: Session, at: Where, version: Version) -> str:
@@ -278,10 +273,7 @@ async def read_authority(session: Session, at: Where, version: Version) -> str:
         if told.ok and (pem := trust.certificates_in(told.out)):
             return pem
     host = await at.reach(session)
-    volume = f"docker volume inspect -f '{{{{.Mountpoint}}}}' {facts.CERTS_VOLUME}"
-    script = f'cat "$({volume})"/ca.pem'
-    line = at.root(f"sh -c {shlex.quote(script)}")
-    completed = await host.run(line, timeout=HOST_SECONDS)
+    completed = await host.run(authority_line(at), timeout=HOST_SECONDS)
     pem = trust.certificates_in(completed.out) if completed.code == 0 else ""
     if not pem:
         raise StepError(

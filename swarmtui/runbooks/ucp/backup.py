@@ -13,12 +13,13 @@ from swarmtui.errors import RefusedError
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts as ucp
 from swarmtui.runbooks import params
+from swarmtui.runbooks.image.archive import alive
 from swarmtui.runbooks.nodes import WAIT
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Rule, Runbook, Step, binding_of
 from swarmtui.runbooks.swarm.backups.backup_steps import Clear, Tidy, WaitUcp
 from swarmtui.runbooks.swarm.custody import custody_rules
-from swarmtui.runbooks.ucp.backup_facts import UcpBackupFacts, alive, survey
+from swarmtui.runbooks.ucp.backup_facts import UcpBackupFacts, survey
 from swarmtui.runbooks.ucp.backup_steps import FetchUcp, KeepPassphrase, MakeArchive, Resume, VerifyUcp
 from swarmtui.runbooks.ucp.image import PASSPHRASE, Command, Hidden
 from swarmtui.runbooks.ucp.image_job import LOAD

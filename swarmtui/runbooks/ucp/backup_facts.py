@@ -12,14 +12,16 @@ import msgspec
 from swarmtui.backups.manifest import UcpAccount
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link import jobs
-from swarmtui.link.jobs import JobState
+from swarmtui.link.https import Ping
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.together import together
 from swarmtui.link.ucp.errors import Trouble, UcpError
-from swarmtui.link.ucp.shapes import Account, Ping
+from swarmtui.link.ucp.shapes import Account
 from swarmtui.model.quorum import quorum
 from swarmtui.model.text import one_line
-from swarmtui.runbooks.swarm.backups.backup_facts import Leftover, free_in
+from swarmtui.runbooks.image.archive import room
+from swarmtui.runbooks.swarm.backups.backup_facts import Leftover
+from swarmtui.runbooks.swarm.backups.here import free_in
 from swarmtui.runbooks.swarm.custody import custody_facts
 from swarmtui.runbooks.ucp import logins, places
 from swarmtui.runbooks.ucp.access import Access, access, opened, pings
@@ -212,27 +214,15 @@ async def _host(session: Session, known: Access, manager: Manager) -> UcpHost:
     root = (await engine.info()).docker_root_dir or "/var/lib/docker"
     sizes = await host.run(at.root(f"sh -c {shlex.quote(f'du -scb {root}/volumes/ucp-*')}"), timeout=QUESTION_SECONDS)
     last = (sizes.out.splitlines() or [""])[-1].split()
-    table = (await host.run("df -Pk /var/lib", timeout=QUESTION_SECONDS)).out.splitlines()
-    fields = table[1].split() if len(table) > 1 else []
-    left = await jobs.leftovers(host, sudo=at.sudo)
-    states = await jobs.states(host, left, sudo=at.sudo, systemd=at.systemd)
+    there = await room(session, at)
     return UcpHost(
         busy=f"{holder.image}, {holder.status}" if holder is not None else "",
         image=await places.has_image(session, at, known.release.image),
         selinux=(await places.engine_says(session, at)).selinux,
         size=int(last[0]) if last and last[0].isdigit() else 0,
-        free=int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else -1,
-        leftovers=tuple(Leftover(id=each, state=state) for each, state in states.items()),
+        free=there.free,
+        leftovers=there.leftovers,
     )
-
-
-def alive(leftovers: tuple[Leftover, ...]) -> Leftover | None:
-    """A job of ours that still runs there."""
-    return next((left for left in leftovers if _runs(left.state)), None)
-
-
-def _runs(state: JobState) -> bool:
-    return state.alive
 
 
 async def accounts_now(session: Session, known: Access) -> tuple[tuple[UcpAccount, ...] | None, str]:

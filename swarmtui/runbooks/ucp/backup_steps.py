@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shlex
-import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
-from swarmtui.backups.keys import keys_of, ucp_passphrases
-from swarmtui.link import jobs
-from swarmtui.link.job_scripts import NAME
+from swarmtui.backups.keys import ucp_passphrases
+from swarmtui.backups.manifest import UcpAccount
+from swarmtui.link.jobs import Job, JobState
+from swarmtui.runbooks.image.archive import WriteArchive
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
-from swarmtui.runbooks.swarm.backups.backup_keep import Fetch, Verify, find
+from swarmtui.runbooks.swarm.backups.fetch import Fetch, Verify
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp import places
 from swarmtui.runbooks.ucp.access import Access
@@ -28,10 +28,8 @@ from swarmtui.vault import Kind, Secret
 if TYPE_CHECKING:
     from swarmtui.backups.catalogue import Entry
     from swarmtui.backups.draft import Draft
-    from swarmtui.backups.manifest import Manifest, UcpAccount
+    from swarmtui.backups.manifest import Manifest
 
-SECONDS: Final = 3600.0
-"""How long the command is waited for."""
 RESTART_SECONDS: Final = 600.0
 
 
@@ -67,27 +65,20 @@ class KeepPassphrase(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeArchive(Step):
-    """Runs `backup` on a manager, as a job that survives us; its archive stays in the job's folder.
+class MakeArchive(WriteArchive):
+    """Runs `backup` of UCP on a manager.
 
     Attributes:
         containers: components that must run again afterwards.
         restart: the command that starts them, where a backup that was killed left them stopped; and its job.
     """
 
-    at: Where
     known: Access
-    command: Command
-    job_id: str
     restart: Command
     restart_id: str
     containers: tuple[str, ...]
 
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        return (_into(self.command, self.job_id).shown(self.at),)
-
-    async def _secrets(self, session: Session) -> dict[str, Secret]:
+    async def given(self, session: Session) -> dict[str, Secret]:
         found = await ucp_passphrases(session.vault, self.known.cluster_id)
         if not found:
             raise StepError(
@@ -96,40 +87,10 @@ class MakeArchive(Step):
             )
         return {PASSPHRASE.variable: found[0]}
 
-    async def _made(self, session: Session) -> str:
-        """What is wrong with the archive that is there; "" for a good one."""
-        work = ImageJob(self.at, self.command, self.job_id)
-        state = await work.state(session)
-        if not state.done:
-            return "there is none"
-        result = await work.result(session)
-        if not result.ok:
-            return "the command failed"
-        return "" if result.size else "it is empty"
-
-    async def already_done(self, session: Session, before: Facts) -> str:
-        if (await ImageJob(self.at, self.command, self.job_id).state(session)).alive:
-            return ""
-        return "" if await self._made(session) else f"The archive is made, and lies on {self.at.name}."
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        work = ImageJob(self.at, self.command, self.job_id)
-        state = await work.state(session)
-        if state.done and not state.alive:
-            # A try that failed: what it left is no archive.
-            await work.over(session, state, voice)
-        given = await self._secrets(session)
-        try:
-            result = await run_image(session, self.at, self.command, given, voice, job_id=self.job_id, seconds=SECONDS)
-            result.must(self.command, self.at, "Nothing of it is kept as a backup. Mend it, then retry.")
-        except StepError as error:
-            raise StepError(f"{error.what} {await self._mend(session, voice)}", error.next_step) from None
-
-    async def _mend(self, session: Session, voice: Voice) -> str:
-        """Makes sure that a backup that failed leaves UCP running; one sentence."""
+    async def after_failure(self, session: Session, voice: Voice) -> str:
         if not (down := await stopped(session, self.at, self.containers)):
             return f"UCP runs on {self.at.name}."
-        if (await ImageJob(self.at, self.command, self.job_id).state(session)).alive:
+        if (await self.work.state(session)).alive:
             return "It goes on by itself, and starts UCP's containers again at its end."
         voice.say(f"UCP's containers were left stopped ({', '.join(down)}): they are started again.")
         try:
@@ -140,17 +101,6 @@ class MakeArchive(Step):
         if still:
             return f"UCP's containers on {self.at.name} are STILL STOPPED: {', '.join(still)}."
         return f"It had left UCP's containers stopped: they were started again on {self.at.name}."
-
-    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if wrong := await self._made(session):
-            raise StepError(f"There is no good archive on {self.at.name}: {wrong}.", "Retry.")
-        result = await ImageJob(self.at, self.command, self.job_id).result(session)
-        voice.say(f"The archive has {result.size / 1e6:.1f} MB.")
-
-
-def _into(command: Command, job_id: str) -> Command:
-    """The command with the file that the job writes to, as a person would give it."""
-    return replace(command, into=f"{jobs.FOLDER}/{job_id}/{NAME}")
 
 
 async def stopped(session: Session, at: Where, containers: tuple[str, ...]) -> list[str]:
@@ -209,49 +159,32 @@ class Resume(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchUcp(Fetch):
-    """Streams the archive from the host into the catalogue as it is: UCP has sealed it already.
+class FetchUcp(Fetch[tuple[UcpAccount, ...] | None]):
+    """Fetches the archive as it is: UCP has sealed it already.
 
     Attributes:
         known: the way to UCP, to ask for its accounts once more.
     """
 
+    RUNBOOK: ClassVar[str] = "ucp.backup"
+    MADE: ClassVar[str] = "ended"
+
     known: Access
 
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        from swarmtui.backups.crypt import Encryption
-
-        job = await self.job(session)
-        state = await job.state()
-        if not state.done:
-            raise StepError(
-                f"There is no whole archive on {self.name} any more.", "Begin a new backup: swarmtui run ucp.backup"
-            )
-        for left in await asyncio.to_thread(session.backups.sweep, self.about.cluster_id):
-            voice.say(f"Removed: {left}")
-        digest = await job.digest()
+    async def look(self, session: Session, job: Job) -> tuple[UcpAccount, ...] | None:
         after, _ = await accounts_now(session, self.known)
-        draft = await asyncio.to_thread(session.backups.begin, self.about.cluster_id, self.backup, Encryption())
-        try:
-            came = await self._stream(job, draft, state, voice)
-            if came.digest != digest:
-                raise StepError(
-                    f"The archive came damaged from {self.name}: its digest is {came.digest[:16]}… here, "
-                    f"{digest[:16]}… there.",
-                    "Retry: it is fetched again.",
-                )
-            voice.say(f"The digest is the same on both ends: {digest[:16]}…")
-            ended = state.note("ended")
-            ago = await job.seconds_ago(ended) if ended is not None else -1.0
-            about = msgspec.structs.replace(
-                self.about,
-                # By our clock, and theirs that nobody sets.
-                taken_at=time.time() - ago if ago >= 0.0 else self.about.taken_at,
-                notes=(*self.about.notes, *_moved(self.about, after)),
-            )
-            await asyncio.to_thread(self._commit, draft, about)
-        finally:
-            await asyncio.to_thread(draft.abandon)
+        return after
+
+    async def keep(
+        self,
+        session: Session,
+        draft: Draft[Entry],
+        about: Manifest,
+        state: JobState,
+        seen: tuple[UcpAccount, ...] | None,
+    ) -> None:
+        about = msgspec.structs.replace(about, notes=(*about.notes, *_moved(about, seen)))
+        await asyncio.to_thread(self._commit, draft, about)
 
     @staticmethod
     def _commit(draft: Draft[Entry], about: Manifest) -> None:
@@ -286,6 +219,8 @@ class VerifyUcp(Verify):
         version: of UCP.
     """
 
+    UCP: ClassVar[bool] = True
+
     version: str
 
     @property
@@ -296,15 +231,3 @@ class VerifyUcp(Verify):
             Shown(f"swarmtui backups import {file} {told}", here=True),
             Shown(f"swarmtui backups verify {self.backup} || [ $? -eq 1 ]", here=True),
         )
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        from swarmtui.backups.verify import verify
-
-        entry = await asyncio.to_thread(find, session, self.cluster_id, self.backup)
-        if entry is None:
-            raise StepError(f"The backup {self.backup} is not in the catalogue any more.", "Take a new one.")
-        keys = await keys_of(session.vault, self.cluster_id, ucp=self.backup)
-        if keys.trouble:
-            voice.say(f"The vault's keys cannot be read: {keys.trouble}")
-        found = await asyncio.to_thread(verify, entry, (), keys.identity, passphrases=keys.ucp)
-        await asyncio.to_thread(session.backups.add_verification, entry, found)

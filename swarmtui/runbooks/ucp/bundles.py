@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +12,17 @@ from typing import Any, ClassVar
 import msgspec
 
 from swarmtui.errors import UsageError
-from swarmtui.link.bundle import new_bundle, open_bundle
-from swarmtui.link.target import TcpTarget
+from swarmtui.link.bundle import new_bundle
+from swarmtui.link.trust import certificates_in
 from swarmtui.link.ucp.errors import Trouble, UcpError
 from swarmtui.link.ucp.shapes import BundleKey
-from swarmtui.link.ucp.trust import certificates_in
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Runbook, Shown, Step, StepError, Voice, binding_of
 from swarmtui.runbooks.ucp import by_hand, logins
 from swarmtui.runbooks.ucp.access import Access, access, opened
+from swarmtui.runbooks.ucp.bundle_keys import bundle_in, key_in, keys_of
 from swarmtui.runbooks.ucp.users import user_name
 from swarmtui.session import Session
 
@@ -116,7 +115,7 @@ class GetBundle(Runbook):
             touches=(one_line(user),),
             notes=(
                 f"{one_line(user)} has {found.count} bundle{'' if found.count == 1 else 's'} now. One that nobody "
-                "needs any more is revoked in the web UI.",
+                "needs any more is revoked with ucp.revoke.",
                 "Bundles end when UCP's server certificates are replaced; those of administrators, when UCP is "
                 "restored on another Swarm.",
             ),
@@ -188,7 +187,7 @@ class Download(Step):
                 # Not revoked here: which of them is ours nobody can tell, and another may be somebody's.
                 voice.say(
                     f"{one_line(self.user)} has {lost} more than before: cut off on the way here, or somebody else's. "
-                    "Revoke in the web UI what nobody has."
+                    "Revoke what nobody has: swarmtui run ucp.revoke"
                 )
             content = await client.bundle()
         source = f"The client bundle of {one_line(self.user)}"
@@ -201,8 +200,8 @@ class Download(Step):
 
     async def _check(self, listed: Sequence[BundleKey]) -> None:
         """Raises where the folder has no whole bundle of this user that UCP knows."""
-        key = await asyncio.to_thread(_public_key, self._path)
-        known = [one for each in listed for one in _keys_of(each)]
+        key = await asyncio.to_thread(key_in, self._path)
+        known = [one for each in listed for one in keys_of(each)]
         # How a public key is written is documented nowhere: where none can be read, that there is one must do.
         if not listed or (known and key not in known):
             raise StepError(
@@ -227,7 +226,7 @@ class Use(Step):
         return ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        target = await asyncio.to_thread(_bundle_in, Path(self.folder))
+        target = await asyncio.to_thread(bundle_in, Path(self.folder))
         if not target.tls.ca or not target.tls.cert or not target.tls.key:
             raise StepError(f"{self.folder} is no whole client bundle.", "Remove that folder, then retry.")
         ca = certificates_in(await asyncio.to_thread(target.tls.ca.read_text, "ascii", "replace"))
@@ -253,15 +252,7 @@ class Use(Step):
         voice.say(f"With the docker CLI: cd {folder} && . ./env.sh && docker version")
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        await asyncio.to_thread(_bundle_in, Path(self.folder))
-
-
-def _bundle_in(folder: Path) -> TcpTarget:
-    """The bundle that lies there. Raises StepError."""
-    try:
-        return open_bundle(folder, folder)
-    except UsageError as error:
-        raise StepError(error.what, "Remove that folder, then retry.") from error
+        await asyncio.to_thread(bundle_in, Path(self.folder))
 
 
 def _holds(folder: Path) -> bool:
@@ -269,38 +260,3 @@ def _holds(folder: Path) -> bool:
         return folder.is_dir() and any(folder.iterdir())
     except OSError:
         return False
-
-
-def _public_key(folder: Path) -> bytes:
-    """The public key of the bundle's certificate, as DER; its private key must fit. Raises StepError."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
-    tls = _bundle_in(folder).tls
-    try:
-        assert tls.cert is not None and tls.key is not None
-        certificate = x509.load_pem_x509_certificate(tls.cert.read_bytes())
-        key = load_pem_private_key(tls.key.read_bytes(), None)
-        shapes = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        public = certificate.public_key().public_bytes(*shapes)
-        fits = key.public_key().public_bytes(*shapes) == public
-    except (ValueError, TypeError, OSError) as error:
-        raise StepError(f"The certificate or key in {folder} cannot be read.", "Remove that folder, retry.") from error
-    if not fits:
-        raise StepError(f"The key in {folder} is not that of its certificate.", "Remove that folder, then retry.")
-    return public
-
-
-def _keys_of(listed: BundleKey) -> list[bytes]:
-    """The public keys of a bundle as UCP lists it, as DER."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-
-    found = []
-    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-        found.append(load_pem_public_key((listed.public_key or "").encode()))
-    for one in listed.certificates or ():
-        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-            found.append(x509.load_pem_x509_certificate((one.cert or "").encode()).public_key())
-    return [key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in found]

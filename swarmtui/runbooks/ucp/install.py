@@ -14,7 +14,7 @@ from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Runbook, binding_of
 from swarmtui.runbooks.ucp.install_draft import Draft
 from swarmtui.runbooks.ucp.install_facts import InstallFacts, survey
-from swarmtui.runbooks.ucp.uninstall import HOST
+from swarmtui.runbooks.ucp.uninstall import HOST, HOST_ADDRESS
 from swarmtui.session import Session
 
 
@@ -25,21 +25,13 @@ def port(value: str) -> int:
     return int(value)
 
 
-def address(value: str) -> str:
-    """An IP address or the name of a network card."""
-    found = params.text(value)
-    if any(character.isspace() or character in "'\"$`\\" for character in found):
-        raise ValueError("is neither an IP address nor a network card")
-    return found
-
-
 class Install(Runbook):
     name = "ucp.install"
     summary = "install UCP (MKE) on the first manager: look at every node first, then install, wait, log in"
     params: ClassVar[Sequence[Param]] = (
         Param("version", "the version of UCP", facts.version, "X.Y.Z", required=True),
         HOST,
-        Param("host-address", "what is advertised to the other nodes; else the manager's own", address, "IP|CARD"),
+        HOST_ADDRESS,
         Param("san", "names and addresses that people will use, for its certificate", params.names, "NAME[,NAME…]"),
         Param("certificates", "own certificates: ca.pem, cert.pem, key.pem", params.text, "FOLDER"),
         Param("licence", "the licence", params.text, "FILE"),

@@ -12,6 +12,7 @@ from swarmtui.model.preflight import Finding, Level, Measured, judge
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import GIB, RECOMMENDED, Size
+from swarmtui.runbooks.image.pull import PullImage
 from swarmtui.runbooks.runbook import Rule, Step
 from swarmtui.runbooks.swarm.custody import custody_rules
 from swarmtui.runbooks.ucp import own_certificates, places
@@ -23,7 +24,6 @@ from swarmtui.runbooks.ucp.install_steps import (
     FirstLogin,
     Install,
     KeepPassword,
-    PullImage,
     PutCertificates,
 )
 from swarmtui.runbooks.ucp.waits import WaitUcp
@@ -104,14 +104,14 @@ class Draft:
         known, name = self.known, host.place.name
         role: facts.Role = "manager" if host.place.manager else "worker"
         yield from self._engine(host)
-        if short := _short(host, facts.least(known.version, role)):
-            what = f"{name} has less than {known.version.product} asks of a {role} at least: {short}."
+        if less := short_of(host, facts.least(known.version, role)):
+            what = f"{name} has less than {known.version.product} asks of a {role} at least: {less}."
             way = "It may fail there, or be slow; it is no place for production."
             if facts.has(known.version, "install", "force-minimums") and not self.force_minimums:
                 way += " The installer refuses it, unless force-minimums=true is given."
             yield Finding("size", Level.WARNING, name, what, way)
-        elif role == "manager" and (short := _short(host, RECOMMENDED)):
-            what = f"{name} has less than is recommended for a manager of UCP in production: {short}."
+        elif role == "manager" and (less := short_of(host, RECOMMENDED)):
+            what = f"{name} has less than is recommended for a manager of UCP in production: {less}."
             yield Finding("size", Level.WARNING, name, what)
         wanted = facts.ports(known.version, role, known.port)
         if host.listening is None:
@@ -274,7 +274,7 @@ class Draft:
         return f"https://{host}{port}"
 
 
-def _short(host: HostNow, least: Size) -> str:
+def short_of(host: HostNow, least: Size) -> str:
     """What a host has less of than it should, in words; what is not known is not told."""
     measured, short = host.measured, []
     if 0 < measured.cpus < least.cpus:

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.link import jobs
+from swarmtui.link.https import endpoint
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.together import together
-from swarmtui.link.ucp.https import endpoint
 from swarmtui.model.preflight import HostFacts
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import status
@@ -170,7 +170,7 @@ async def _look_at(session: Session, nodes: tuple[Place, ...], at: Place) -> tup
     async def one(node: Place) -> tuple[HostNow | None, str]:
         async with few:
             try:
-                return await _host(session, node), ""
+                return await look_at_host(session, node), ""
             except SwarmtuiError as error:
                 if node.id == at.id:
                     raise
@@ -183,7 +183,12 @@ async def _look_at(session: Session, nodes: tuple[Place, ...], at: Place) -> tup
     return hosts, unasked
 
 
-async def _host(session: Session, node: Place) -> HostNow:
+async def look_at_host(session: Session, node: Place) -> HostNow:
+    """Measures a node, and asks its engine; what of UCP is on it is not looked for.
+
+    Raises:
+        LinkError, EngineError, UnusableError: it cannot be asked.
+    """
     spec = HostSpec(str(node.at.ssh), "manager" if node.manager else "worker", advertise=node.address)
     measured = (await Preflight(session, (spec,), session.tell_look).measure()).hosts[0]
     if measured.trouble:

@@ -16,54 +16,22 @@ from swarmtui.link import jobs
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.facts import Version
-from swarmtui.runbooks.files import slow_digest
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp import by_hand, own_certificates, places
 from swarmtui.runbooks.ucp.access import access, opened
 from swarmtui.runbooks.ucp.image import Command
-from swarmtui.runbooks.ucp.image_job import LOAD, ImageJob, Result, run_image
+from swarmtui.runbooks.ucp.image_job import ImageJob, Result, run_image
 from swarmtui.runbooks.ucp.install_facts import licence_of
 from swarmtui.runbooks.ucp.own_certificates import OwnCertificates
 from swarmtui.runbooks.ucp.uninstall_steps import look_at_all
 from swarmtui.session import Session
 from swarmtui.vault import Kind, Secret
 
-PULL_SECONDS: Final = 1800.0
 INSTALL_SECONDS: Final = 3600.0
 """How long an installation is waited for; its images are pulled in it."""
 PASSWORD_BYTES: Final = 18
 LICENCE_NAME: Final = "docker_subscription.lic"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PullImage(Step):
-    """Brings the image that is the command to the manager, where it is not there."""
-
-    at: Where
-    version: Version
-
-    @property
-    def _line(self) -> str:
-        return self.at.root(f"docker image pull {shlex.quote(self.version.image)}")
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        there = self.at.root(f"docker image inspect {shlex.quote(self.version.image)}")
-        return (Shown(f"{there} >/dev/null 2>&1 || {self._line}", self.at.host, self.at.port),)
-
-    async def already_done(self, session: Session, before: Facts) -> str:
-        there = await places.has_image(session, self.at, self.version.image)
-        return f"{self.version.image} is on {self.at.name}." if there else ""
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        completed = await (await self.at.reach(session)).run(self._line, timeout=PULL_SECONDS)
-        if completed.code != 0:
-            raise StepError(f"{self.version.image} cannot be pulled to {self.at.name}: {completed.words}.", LOAD)
-
-    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not await self.already_done(session, before):
-            raise StepError(f"{self.version.image} was pulled, and is not on {self.at.name}.", "Retry.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,19 +88,11 @@ class PutCertificates(Step):
             puts.append(Shown(line, self.at.host, self.at.port, feed=feed))
         return (make, *puts)
 
-    async def _contents(self) -> dict[str, bytes]:
-        found = await asyncio.to_thread(own_certificates.contents, Path(self.own.folder))
-        if await asyncio.to_thread(slow_digest, *(found[name] for name in facts.CERT_FILES)) != self.own.digest:
-            raise StepError(
-                f"The certificates in {self.own.folder} were changed since the plan was made.", "Make a new plan."
-            )
-        return found
-
     async def already_done(self, session: Session, before: Facts) -> str:
         folder = await places.mountpoint(session, self.at, facts.CERTS_VOLUME)
         if not folder:
             return ""
-        contents = await self._contents()
+        contents = await own_certificates.as_planned(self.own)
         line = self.at.root(f"sha256sum {' '.join(shlex.quote(f'{folder}/{name}') for name in contents)}")
         completed = await (await self.at.reach(session)).run(line, timeout=jobs.SECONDS)
         there = [each.split()[0] for each in completed.out.splitlines() if each.strip()]
@@ -140,7 +100,7 @@ class PutCertificates(Step):
         return f"They are in the volume {facts.CERTS_VOLUME} on {self.at.name}." if same else ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        contents = await self._contents()
+        contents = await own_certificates.as_planned(self.own)
         engine = await session.engine_of(self.at.ssh)
         await engine.post("/volumes/create", json={"Name": facts.CERTS_VOLUME})
         folder = await places.mountpoint(session, self.at, facts.CERTS_VOLUME)

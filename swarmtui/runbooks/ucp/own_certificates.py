@@ -6,6 +6,7 @@ leaves this machine but through the pipe that puts it there.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import itertools
 from collections.abc import Sequence
@@ -19,15 +20,17 @@ from swarmtui.model.preflight import Finding, Level
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 from swarmtui.runbooks.files import read_file, slow_digest
+from swarmtui.runbooks.runbook import StepError
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, Name
 
 LARGEST: Final = 256 << 10
 """Bytes of one file."""
 SOON_DAYS: Final = 30
 DAY: Final = 86_400.0
-BLOCKED: Final = "Mend the files in that folder, then try again: UCP does not start with them as they are."
+BLOCKED: Final = "Mend the files in that folder, then try again: {product} does not start with them as they are."
+EVERY: Final = "Every manager and the load balancer"
 
 
 class OwnCertificates(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +42,7 @@ class OwnCertificates(msgspec.Struct, frozen=True, kw_only=True):
         begins, ends: unix seconds.
         fits: whether key.pem is the key of the certificate.
         signed: whether cert.pem, with what follows in it, leads to a certificate of ca.pem.
+        gap: why it does not, a clause; "" where it does.
         itself: whether it is signed by nobody but itself.
         digest: a slow digest of the three files.
     """
@@ -52,11 +56,25 @@ class OwnCertificates(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool
     itself: bool
     digest: str
+    gap: str = ""
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """The three files. Raises UsageError where one cannot be read."""
     return {name: read_file(folder / name, LARGEST, "The certificate file") for name in facts.CERT_FILES}
+
+
+async def as_planned(own: OwnCertificates) -> dict[str, bytes]:
+    """The three files again, when they are used.
+
+    Raises:
+        UsageError: one cannot be read.
+        StepError: they were changed since the plan was made.
+    """
+    found = await asyncio.to_thread(contents, Path(own.folder))
+    if await asyncio.to_thread(slow_digest, *(found[name] for name in facts.CERT_FILES)) != own.digest:
+        raise StepError(f"The certificates in {own.folder} were changed since the plan was made.", "Make a new plan.")
+    return found
 
 
 def read(folder: Path) -> OwnCertificates:
@@ -68,7 +86,7 @@ def read(folder: Path) -> OwnCertificates:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
-    from cryptography.x509.oid import ExtensionOID, NameOID
+    from cryptography.x509.oid import ExtensionOID
 
     files = contents(folder)
     chain = _certificates(files["cert.pem"], folder / "cert.pem")
@@ -89,15 +107,16 @@ def read(folder: Path) -> OwnCertificates:
         names += [str(address) for address in held.get_values_for_type(x509.IPAddress)]
     except (x509.ExtensionNotFound, ValueError):
         pass
-    common = leaf.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    gap = _gap(chain, roots)
     return OwnCertificates(
         folder=str(folder),
         names=tuple(names),
-        issuer=one_line(str(common[0].value)) if common else one_line(leaf.issuer.rfc4514_string()),
+        issuer=_name(leaf.issuer),
         begins=leaf.not_valid_before_utc.timestamp(),
         ends=leaf.not_valid_after_utc.timestamp(),
         fits=key.public_key().public_bytes(*form) == leaf.public_key().public_bytes(*form),
-        signed=_leads(chain, roots),
+        signed=not gap,
+        gap=gap,
         itself=leaf.issuer == leaf.subject,
         digest=slow_digest(*(files[name] for name in facts.CERT_FILES)),
     )
@@ -115,11 +134,32 @@ def _certificates(pem: bytes, path: Path) -> list[Certificate]:
         raise UsageError(f"{path} has no certificate in PEM in it.", "It must begin with BEGIN CERTIFICATE.") from error
 
 
-def _leads(chain: Sequence[Certificate], roots: Sequence[Certificate]) -> bool:
-    """Whether each certificate of a chain is signed by the next, and the last by one of the roots."""
-    return all(_signed(one, by) for one, by in itertools.pairwise(chain)) and any(
-        _signed(chain[-1], root) or chain[-1] == root for root in roots
-    )
+def _gap(chain: Sequence[Certificate], roots: Sequence[Certificate]) -> str:
+    """Where the way from each certificate of a chain to the next, and from the last to a root, breaks off: a clause; ""
+    where it does not."""
+    for one, by in itertools.pairwise(chain):
+        if not _signed(one, by):
+            if any(_signed(one, other) for other in chain if other is not one):
+                return "those in cert.pem are not in order: behind each certificate, the one that signed it"
+            return _lacking(one, chain)
+    last = chain[-1]
+    if any(_signed(last, root) or last == root for root in roots):
+        return ""
+    return _lacking(last, roots)
+
+
+def _lacking(one: Certificate, there: Sequence[Certificate]) -> str:
+    by = _name(one.issuer)
+    if any(one.issuer == other.subject for other in there):
+        return f"the certificate of {by} that is there has another key than the one that signed {_name(one.subject)}"
+    return f"the certificate of {by}, which signed {_name(one.subject)}, is missing in cert.pem"
+
+
+def _name(name: Name) -> str:
+    from cryptography.x509.oid import NameOID
+
+    common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return one_line(str(common[0].value)) if common else one_line(name.rfc4514_string())
 
 
 def _signed(one: Certificate, by: Certificate) -> bool:
@@ -132,17 +172,20 @@ def _signed(one: Certificate, by: Certificate) -> bool:
     return True
 
 
-def judge(own: OwnCertificates, wanted: Sequence[str], now: float) -> tuple[Finding, ...]:
+def judge(
+    own: OwnCertificates, wanted: Sequence[str], now: float, *, product: str = "UCP", every: str = EVERY
+) -> tuple[Finding, ...]:
     """What speaks against them.
 
     Args:
         wanted: names and addresses that people and nodes will use: of every manager, and of the load balancer.
         now: unix seconds.
+        every: whose names those are, in words.
     """
     found: list[Finding] = []
 
     def block(what: str) -> None:
-        found.append(Finding("certificates", Level.BLOCKS, "", what, BLOCKED))
+        found.append(Finding("certificates", Level.BLOCKS, "", what, BLOCKED.format(product=product)))
 
     def warn(what: str, next_step: str) -> None:
         found.append(Finding("certificates", Level.WARNING, "", what, next_step))
@@ -150,9 +193,7 @@ def judge(own: OwnCertificates, wanted: Sequence[str], now: float) -> tuple[Find
     if not own.fits:
         block(f"key.pem in {own.folder} is not the key of cert.pem.")
     if not own.signed:
-        block(
-            f"cert.pem in {own.folder} is not signed by ca.pem, or a certificate between them is missing in cert.pem."
-        )
+        block(f"cert.pem in {own.folder} does not lead to ca.pem: {own.gap}.")
     if own.ends <= now:
         block(f"The certificate in {own.folder} ended {(now - own.ends) / DAY:.0f} days ago.")
     elif own.ends - now < SOON_DAYS * DAY:
@@ -167,7 +208,7 @@ def judge(own: OwnCertificates, wanted: Sequence[str], now: float) -> tuple[Find
     if missing := [name for name in dict.fromkeys(wanted) if name and not covers(own.names, name)]:
         warn(
             f"The certificate in {own.folder} is not made out to {', '.join(map(one_line, missing))}.",
-            "Every manager and the load balancer must be among its names (SANs): else clients refuse it there.",
+            f"{every} must be among its names (SANs): else clients refuse it there.",
         )
     return tuple(found)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from swarmtui.errors import EngineError
-from swarmtui.link import jobs
 from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import Version
+from swarmtui.runbooks.image import host
+from swarmtui.runbooks.image.host import Listed, engine_says, has_image, images, mountpoint, with_systemd
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where, where
 from swarmtui.session import Session
 
+__all__ = [
+    "Listed", "OnHost", "Part", "Place", "engine_says", "has_image", "holder", "images",
+    "left_words", "look", "mountpoint", "place", "places", "remove", "with_systemd",
+]  # fmt: skip
 _IMAGE: Final = re.compile(r"(?:^|/)(?:docker|mirantis)/ucp(?:-[a-z0-9-]+)?(?::|@|$)")
 _KNOWN: Final = frozenset(
     name for tag in ("2.2.5", "3.2.0") for name in facts.containers(Version.parse(tag), "manager")
@@ -25,10 +28,8 @@ _KNOWN: Final = frozenset(
 
 _TASKS: Final = tuple(f"{name}." for name in (*facts.AGENT_SERVICES, *facts.UNINSTALL_SERVICES, "ucp-auth-api"))
 """How the containers of services are named: what a service runs goes with it, unless its node was away."""
-NOT_FOUND: Final = 404
 MOST_NODES: Final = 4
 """Nodes that one sentence names."""
-T = TypeVar("T")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,17 +49,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A container on a host, as `docker ps` lists it. created: when it was made, unix seconds."""
-
-    name: str
-    image: str
-    status: str
-    created: int = 0
-
-    @property
-    def runs(self) -> bool:
-        return self.status.startswith("Up")
+class Part(Listed, frozen=True):
+    """A container of UCP on a host."""
 
     @property
     def well(self) -> bool:
@@ -149,34 +141,6 @@ def places(session: Session, snapshot: Snapshot) -> tuple[Place, ...]:
     return tuple(sorted(found, key=lambda one: (not one.manager, one.name)))
 
 
-async def with_systemd(session: Session, at: Where) -> Where:
-    """The same, knowing whether jobs can be units there. Raises LinkError."""
-    return msgspec.structs.replace(at, systemd=await jobs.has_systemd(await at.reach(session)))
-
-
-class _Container(msgspec.Struct, frozen=True, rename="pascal"):
-    """One entry of `GET /containers/json`."""
-
-    id: str = ""
-    names: tuple[str, ...] | None = None
-    image: str = ""
-    status: str = ""
-    created: int = 0
-
-
-class _Image(msgspec.Struct, frozen=True, rename="pascal"):
-    repo_tags: tuple[str, ...] | None = None
-
-
-class _Volume(msgspec.Struct, frozen=True, rename="pascal"):
-    name: str = ""
-    mountpoint: str = ""
-
-
-class _Volumes(msgspec.Struct, frozen=True, rename="pascal"):
-    volumes: tuple[_Volume, ...] | None = None
-
-
 async def look(session: Session, at: Where) -> OnHost:
     """What of UCP is on a host.
 
@@ -185,110 +149,24 @@ async def look(session: Session, at: Where) -> OnHost:
     """
     parts: list[Part] = []
     others: list[str] = []
-    for part in await _containers(session, at, "ucp-"):
+    for each in await host.containers(session, at, "ucp-"):
+        part = Part(each.name, each.image, each.status, each.created)
         if not facts.is_ours(part.name):
             continue
         if part.name in _KNOWN or part.name.startswith(_TASKS) or _IMAGE.search(part.image):
             parts.append(part)
         else:
             others.append(part.name)
-    engine = await session.engine_of(at.ssh)
-    listed = _decoded(await engine.get("/volumes", params={"filters": '{"name":["ucp-"]}'}), _Volumes, at)
     removable = set(facts.VOLUMES) - {facts.CERTS_VOLUME}
-    volumes = sorted(volume.name for volume in listed.volumes or () if volume.name in removable)
+    volumes = sorted(name for name in await host.volumes(session, at, "ucp-") if name in removable)
     return OnHost(tuple(sorted(parts, key=lambda part: part.name)), tuple(volumes), tuple(sorted(others)))
 
 
-async def holder(session: Session, at: Where) -> Part | None:
+async def holder(session: Session, at: Where) -> Listed | None:
     """The container that has the name which the image's must have; None where it is free. Raises as `look` does."""
-    found = await _containers(session, at, facts.CONTAINER)
-    return next((part for part in found if part.name == facts.CONTAINER), None)
-
-
-async def has_image(session: Session, at: Where, image: str) -> bool:
-    """Whether an image is on the host. Raises as `look` does."""
-    engine = await session.engine_of(at.ssh)
-    try:
-        await engine.get(f"/images/{image}/json")
-    except EngineError as error:
-        if error.status == NOT_FOUND:
-            return False
-        raise
-    return True
-
-
-async def mountpoint(session: Session, at: Where, volume: str) -> str:
-    """The folder of a volume on the host; "" where there is no such volume. Raises as `look` does."""
-    engine = await session.engine_of(at.ssh)
-    try:
-        return _decoded(await engine.get(f"/volumes/{volume}"), _Volume, at).mountpoint
-    except EngineError as error:
-        if error.status == NOT_FOUND:
-            return ""
-        raise
-
-
-async def images(session: Session, at: Where) -> frozenset[str]:
-    """The tags of all images on the host. Raises as `look` does."""
-    engine = await session.engine_of(at.ssh)
-    listed = _decoded(await engine.get("/images/json"), tuple[_Image, ...], at)
-    return frozenset(tag for image in listed for tag in image.repo_tags or ())
-
-
-class EngineSays(msgspec.Struct, frozen=True, rename="pascal"):
-    """What an engine says of its host. kernel_version: as `uname -r`."""
-
-    kernel_version: str = ""
-    security_options: tuple[str, ...] | None = None
-
-    @property
-    def selinux(self) -> bool:
-        """Whether its containers are confined by SELinux."""
-        return any(option.startswith("name=selinux") for option in self.security_options or ())
-
-    @property
-    def kernel(self) -> str:
-        return self.kernel_version
-
-
-async def engine_says(session: Session, at: Where) -> EngineSays:
-    """What its engine says of a host. Raises as `look` does."""
-    engine = await session.engine_of(at.ssh)
-    return _decoded(await engine.get("/info"), EngineSays, at)
+    return await host.holder(session, at, facts.CONTAINER)
 
 
 async def remove(session: Session, at: Where, found: OnHost) -> None:
     """Removes it from the host: containers, running or not, and then volumes. Raises as `look` does."""
-    engine = await session.engine_of(at.ssh)
-    for path, query in (
-        *((f"/containers/{part.name}", {"force": "1"}) for part in found.parts),
-        *((f"/volumes/{name}", {}) for name in found.volumes),
-    ):
-        try:
-            await engine.delete(path, query)
-        except EngineError as error:
-            # Somebody, or an answer that was lost, was quicker.
-            if error.status != NOT_FOUND:
-                raise
-
-
-async def _containers(session: Session, at: Where, name: str) -> list[Part]:
-    """Containers, running or not, with this in their name."""
-    engine = await session.engine_of(at.ssh)
-    query = {"all": "1", "filters": json.dumps({"name": [name]})}
-    listed = _decoded(await engine.get("/containers/json", params=query), tuple[_Container, ...], at)
-    return [
-        Part(one_line(name.removeprefix("/")), one_line(each.image), one_line(each.status), each.created)
-        for each in listed
-        for name in (each.names or ())[:1]
-    ]
-
-
-def _decoded(body: bytes, shape: type[T], at: Where) -> T:
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except msgspec.MsgspecError as error:
-        raise EngineError(
-            f"The engine of {at.name} does not tell what is on it: {one_line(str(error))[:200]}.",
-            "Is it a Docker engine, and not a proxy that answers in its place?",
-        ) from error
+    await host.remove(session, at, [part.name for part in found.parts], list(found.volumes))

@@ -10,7 +10,9 @@ import msgspec
 from swarmtui.errors import RefusedError
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp.facts import CONTAINER, Version
+from swarmtui.model.ucp.health import NEW_NAMES
 from swarmtui.runbooks import params
+from swarmtui.runbooks.image.upload import RemoveArchive, Upload, file_of
 from swarmtui.runbooks.nodes import WAIT
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Runbook, Step, binding_of
@@ -21,17 +23,17 @@ from swarmtui.runbooks.ucp.restore_facts import UcpRestoreFacts, survey
 from swarmtui.runbooks.ucp.restore_steps import (
     CompareAccounts,
     PingAll,
-    RemoveArchive,
     RestoreUcp,
-    Upload,
     compared,
-    file_of,
 )
+from swarmtui.runbooks.ucp.uninstall import HOST_ADDRESS
 from swarmtui.runbooks.ucp.uninstall_steps import NO_JOIN, uninstall_steps
 from swarmtui.session import Session
 
 MOST: Final = 12
 """Names in one sentence."""
+KEEPS_CERTIFICATES: Final = ("3.2", "mke")
+"""Series whose restore does not make the certificates anew that the backup has (ucp-dtr.md §1.6)."""
 
 
 class UcpRestore(Runbook):
@@ -40,6 +42,8 @@ class UcpRestore(Runbook):
     params: ClassVar[Sequence[Param]] = (
         Param("backup", "which backup of UCP", params.text, "latest|ID", default="latest"),
         Param("host", "the manager to restore it on; else the one in use", params.text, "NODE"),
+        HOST_ADDRESS,
+        Param("san", "further names and addresses for its certificate", params.names, "NAME[,NAME…]"),
         WAIT,
     )
 
@@ -51,7 +55,8 @@ class UcpRestore(Runbook):
         found = msgspec.convert(facts, UcpRestoreFacts)
         _check(found)
         backup = found.backup
-        command = restore_command(found)
+        sans, address = tuple(params.get("san") or ()), params.get("host-address") or ""
+        command = restore_command(found, sans, address)
         release = Version.parse(backup.version)
         return Plan(
             runbook=self.name,
@@ -64,7 +69,7 @@ class UcpRestore(Runbook):
             touches=(found.cluster,),
             changes=tuple(_changes(found)),
             notes=tuple(_notes(found)),
-            warnings=tuple(_warnings(found, command)),
+            warnings=(*_warnings(found, command), *_names(release, sans)),
             binding=binding_of(
                 found.cluster_id,
                 backup.id,
@@ -76,18 +81,27 @@ class UcpRestore(Runbook):
                 sorted(found.unasked),
                 [node.id for node in found.nodes],
                 found.accounts is not None and [account.name for account in found.accounts],
+                sans,
+                address,
             ),
             exclusive=tuple(node.id for node in found.nodes if node.manager and not node.down),
         )
 
 
-def restore_command(found: UcpRestoreFacts) -> Command:
-    """The command: the archive on standard input. No --id: none is documented for it."""
+def restore_command(found: UcpRestoreFacts, sans: Sequence[str] = (), address: str = "") -> Command:
+    """The command: the archive on standard input. No --id: none is documented for it.
+
+    Args:
+        sans: further names for its certificate. address: what is advertised; "" for the manager's own.
+    """
     options: list[tuple[str, str | Hidden]] = []
     if found.backup.sealed:
         options.append(("passphrase", PASSPHRASE))
     if found.autolock:
         options.append(("unlock-key", UNLOCK_KEY))
+    if address:
+        options.append(("host-address", address))
+    options += [("san", name) for name in sans]
     return Command(
         version=Version.parse(found.backup.version),
         name="restore",
@@ -215,6 +229,16 @@ def _warnings(found: UcpRestoreFacts, command: Command) -> list[str]:
     return told
 
 
+def _names(release: Version, sans: Sequence[str]) -> Sequence[str]:
+    """What to know of names that are given for a certificate which the backup has with it (ucp-dtr.md §1.6)."""
+    if not sans or release.series not in KEEPS_CERTIFICATES:
+        return ()
+    return (
+        f"{release.product} puts the certificates of the backup's time back as they were: whether "
+        f"{_some(sans)} came to be among their names, look afterwards (swarmtui doctor). {NEW_NAMES}",
+    )
+
+
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
     return ", ".join(one_line(name) for name in names[:MOST]) + more
@@ -234,6 +258,7 @@ def _steps(found: UcpRestoreFacts, command: Command, wait: int) -> tuple[Step, .
             why="Before anything is removed: what is not there cannot be restored.",
             at=at,
             cluster_id=backup.cluster_id,
+            kind="ucp",
             backup=backup.id,
             upload_id=upload,
             digest=backup.digest,

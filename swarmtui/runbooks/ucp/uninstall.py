@@ -21,6 +21,9 @@ from swarmtui.runbooks.ucp.uninstall_steps import NO_JOIN, look_at_all, uninstal
 from swarmtui.session import Session
 
 HOST = Param("host", "the manager to work on; else the one in use", params.text, "NODE")
+HOST_ADDRESS = Param(
+    "host-address", "what is advertised to the other nodes; else the manager's own", params.address, "IP|CARD"
+)
 VERSION = Param("version", "the version of UCP; else that of its agents", facts.version, "X.Y.Z")
 
 

@@ -12,8 +12,10 @@ from swarmtui.model.quorum import Quorum
 from swarmtui.runbooks.node_steps import MoveConnection
 from swarmtui.runbooks.runbook import Danger, Rule, Step
 from swarmtui.runbooks.swarm.backups.backup_facts import BackupFacts, Leftover, Manager
-from swarmtui.runbooks.swarm.backups.backup_keep import Fetch, Verify
+from swarmtui.runbooks.swarm.backups.backup_keep import FetchSwarm
 from swarmtui.runbooks.swarm.backups.backup_steps import Archive, Clear, Tidy, WaitUcp, WaitWorks
+from swarmtui.runbooks.swarm.backups.fetch import Verify
+from swarmtui.runbooks.swarm.backups.here import kept_words
 from swarmtui.runbooks.swarm.unlock_steps import UnlockNode
 
 BYTES_PER_SECOND = 5_000_000
@@ -23,11 +25,6 @@ SPARE = 32 << 20
 """Bytes that must stay free besides the archive."""
 LEADER_SECONDS = "10 to 26"
 """Without a control plane when the leader's Docker is stopped (swarm-dr.md §2)."""
-ENCRYPT = (
-    "Whoever has an archive can read every secret of the Swarm in it. To encrypt backups name who may open them in the "
-    'configuration ([backups] recipients = ["age1…"], made with age-keygen), or give a passphrase: '
-    "swarmtui secrets set backup-passphrase"
-)
 
 
 class BackupDraft:
@@ -199,16 +196,9 @@ class BackupDraft:
 
     def _place(self) -> None:
         facts, here = self.facts, self.facts.here
-        self.notes.append(f"The backup {self.backup} goes to {here.folder}.")
-        if here.encryption == "recipients":
-            self.notes.append("It is encrypted with age for the recipients of the configuration.")
-        elif here.encryption == "passphrase":
-            self.notes.append("It is encrypted with age, with the passphrase from the vault.")
-        else:
-            first = "" if here.count else "This is the first backup of this cluster: now is the time. "
-            self.warnings.append(f"The backup is NOT encrypted. {first}{ENCRYPT} {facts.cluster_id}")
-        if here.unreadable:
-            self.warnings.append(f"The vault could not be asked for a passphrase: {here.unreadable}")
+        notes, warnings = kept_words(here, self.backup, facts.cluster_id)
+        self.notes += notes
+        self.warnings += warnings
         self.notes.append(
             "Not in it: data of volumes, images, and what runs outside the Swarm. High availability is no backup."
         )
@@ -263,7 +253,7 @@ class BackupDraft:
         if not self.hot:
             steps += self._back(about)
         steps += [
-            Fetch(
+            FetchSwarm(
                 id="fetch",
                 title="Fetch the archive into the catalogue",
                 why="Only now, with Docker up again: sending costs no downtime. Its digest is compared on both ends.",

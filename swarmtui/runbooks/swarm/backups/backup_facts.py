@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from swarmtui.backups.keys import passphrase_of
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link import jobs
 from swarmtui.link.jobs import JobState
@@ -24,9 +21,9 @@ from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.node_facts import NodeFacts, command_name, gather, resolve, with_containers, with_impact
 from swarmtui.runbooks.swarm.autolock import KeyFacts, survey_key
+from swarmtui.runbooks.swarm.backups.here import Here, free_of, here_of
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where, where
 from swarmtui.session import Session
-from swarmtui.vault import VaultError
 
 QUESTION_SECONDS = 20.0
 LOOK_SECONDS = 8.0
@@ -102,30 +99,6 @@ class Manager(msgspec.Struct, frozen=True, kw_only=True):
     address: str
 
 
-class Here(msgspec.Struct, frozen=True, kw_only=True):
-    """The place that backups are kept in.
-
-    Attributes:
-        folder: the catalogue's.
-        free: bytes; -1 where nobody knows.
-        trouble: why nothing can be written there, one sentence.
-        encryption: "recipients", "passphrase", or "" where nothing is configured.
-        recipients: as they are configured.
-        unreadable: why the vault could not be asked for a passphrase.
-        drafts: what backups left behind that were cut off, one sentence each.
-        count: how many backups of this cluster there are.
-    """
-
-    folder: str
-    free: int = -1
-    trouble: str = ""
-    encryption: str = ""
-    recipients: tuple[str, ...] = ()
-    unreadable: str = ""
-    drafts: tuple[str, ...] = ()
-    count: int = 0
-
-
 class BackupFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan is made from.
 
@@ -181,7 +154,7 @@ async def survey(session: Session, params: Mapping[str, Any]) -> BackupFacts:
     key, facts, here, found = await asyncio.gather(
         survey_key(session),
         gather(session, [chosen]),
-        _here(session, snapshot.cluster_id),
+        here_of(session, snapshot.cluster_id),
         asyncio.gather(*(_left_on(session, manager) for manager in others)),
     )
     facts = await with_containers(session, with_impact(facts, session.snapshot, {chosen: None}))
@@ -342,7 +315,7 @@ async def _questions(session: Session, host: SshHost, at: Where) -> HostFacts:
                 "Take the backup on another manager: node=NAME",
             )
     # The folder may not be there yet; then its place is.
-    free = _free((await ask(f"df -Pk {jobs.BASE} /var/lib"))[1])
+    free = free_of((await ask(f"df -Pk {jobs.BASE} /var/lib"))[1])
     names = await jobs.leftovers(host, sudo=at.sudo)
     left = await _states(host, at, names)
     return msgspec.structs.replace(facts, size=int(size[1].split()[0]), free=free, leftovers=left)
@@ -381,48 +354,3 @@ def _tar_version(text: str) -> tuple[int, int]:
     """Of GNU tar, as `tar --version` begins: tar (GNU tar) 1.34; (0, 0) where it does not tell."""
     found = re.match(r"tar \(GNU tar\) (\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _free(table: str) -> int:
-    """Bytes that are free, in what `df -Pk` says of one folder; -1 where it does not."""
-    lines = table.splitlines()
-    fields = lines[1].split() if len(lines) > 1 else []
-    return int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else -1
-
-
-async def _here(session: Session, cluster_id: str) -> Here:
-    catalogue = session.backups
-    encryption, unreadable = "recipients" if session.opening.backups.recipients else "", ""
-    if not encryption:
-        try:
-            encryption = "passphrase" if await passphrase_of(session.vault, cluster_id) is not None else ""
-        except VaultError as error:
-            unreadable = str(error)
-
-    def look_here() -> tuple[int, str, tuple[str, ...], int]:
-        drafts = tuple(str(draft) for draft in catalogue.leftovers(cluster_id))
-        free, trouble = free_in(catalogue.root)
-        return free, trouble, drafts, sum(entry.kind == "swarm" for entry in catalogue.entries(cluster_id))
-
-    free, trouble, drafts, count = await asyncio.to_thread(look_here)
-    return Here(
-        folder=str(catalogue.root),
-        free=free,
-        trouble=trouble,
-        encryption=encryption,
-        recipients=tuple(session.opening.backups.recipients),
-        unreadable=unreadable,
-        drafts=drafts,
-        count=count,
-    )
-
-
-def free_in(folder: Path) -> tuple[int, str]:
-    """Bytes that are free where a folder is or would be made, and why it cannot be written to ("" where it can)."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return -1, f"{there} cannot be written to."
-    found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize, ""

@@ -12,9 +12,9 @@ import msgspec
 from swarmtui.errors import EngineError
 from swarmtui.link import jobs
 from swarmtui.link.job_scripts import START_SECONDS, STOP_SECONDS, Archiving
-from swarmtui.link.jobs import Job, JobError, JobState
-from swarmtui.link.reasons import LinkError
+from swarmtui.link.jobs import Job, JobState
 from swarmtui.link.ssh import SshHost
+from swarmtui.runbooks.image.following import LOST_SECONDS, follow
 from swarmtui.runbooks.node_waits import WaitStep, wait_line
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.backups.backup_objects import read_contents, write_as_it_is
@@ -23,8 +23,6 @@ from swarmtui.runbooks.swarm.rejoining.rejoin_steps import OnHost, WaitBack
 from swarmtui.session import Session
 
 POLL_SECONDS = 0.5
-LOST_SECONDS = 900.0
-"""How long a host may be away while its job runs: a reboot of a large machine takes ten minutes."""
 WORDS = {
     "begin": "The job has begun.",
     "stopping": "Docker is being stopped.",
@@ -156,31 +154,18 @@ class Archive(JobStep):
     async def _follow(self, session: Session, voice: Voice, end: float) -> JobState:
         """Waits until the job is over; a connection that is lost meanwhile is made again."""
         said: set[tuple[str, float]] = set()
-        lost_at = 0.0
-        why = ""
-        never = time.monotonic() + jobs.SECONDS
-        while time.monotonic() < end:
-            try:
-                state = await (await self.job(session)).state()
-            except (LinkError, JobError) as error:
-                lost_at = lost_at or time.monotonic()
-                if isinstance(error, LinkError) and why != error.what:
-                    why = error.what
-                    voice.say(f"{why} The job goes on by itself; we come back to it.")
-                if time.monotonic() - lost_at > LOST_SECONDS:
-                    break
-                await asyncio.sleep(2 * POLL_SECONDS)
-                continue
-            lost_at = 0.0
+
+        async def heard(_job: Job, state: JobState) -> None:
             for note in state.notes:
                 if (note.word, note.up) not in said and note.word in WORDS:
                     said.add((note.word, note.up))
                     voice.say(WORDS[note.word])
-            # A unit that was only just asked for has not written anything yet.
-            if state.over and (state.there or time.monotonic() > never):
-                # Its last words may have come between the two questions.
-                return await (await self.job(session)).state()
-            await asyncio.sleep(POLL_SECONDS)
+
+        seconds = end - time.monotonic()
+        why = await follow(lambda: self.job(session), heard, voice, seconds=seconds, poll=POLL_SECONDS)
+        if why is None:
+            # Its last words may have come between the two questions.
+            return await (await self.job(session)).state()
         raise StepError(
             f"{self.name} cannot be asked how its job stands{f': {why}' if why else '.'}",
             "The job starts Docker again by itself. Go on with this run when the host answers again.",

@@ -1,4 +1,4 @@
-"""The shell scripts of a job that runs the image docker/ucp: plain POSIX sh, one command a line.
+"""The shell scripts of a job that runs an image's command: plain POSIX sh, one command a line.
 
 The secrets lie in a file of root's on a file system that is memory (/run), and only until the script has read them: not
 on the disk, in no argument of ours, and gone also when the job was killed. `status` is as link/jobs.py reads it; what
@@ -10,8 +10,8 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from swarmtui.link.job_scripts import NAME
-from swarmtui.runbooks.ucp.image import Command
+from swarmtui.link.job_scripts import NAME, head
+from swarmtui.runbooks.image.command import ImageCommand
 
 MEMORY: Final = "/run/swarmtui-secrets"
 """A folder of its own that only root may enter: that of the locks (/run/swarmtui) is open to everybody."""
@@ -25,28 +25,19 @@ def secrets_file(job_id: str) -> str:
     return f"{MEMORY}/{job_id}"
 
 
-def _head(folder: str) -> list[str]:
-    return [
-        "set -u",
-        "umask 077",
-        f"cd {shlex.quote(folder)} || exit 10",
-        'note() { read -r up idle < /proc/uptime; echo "$(date +%s) $up $*" >> status; }',
-    ]
-
-
-def job(command: Command, job_id: str, folder: str) -> str:
+def job(command: ImageCommand, job_id: str, folder: str) -> str:
     """job.sh: reads the secrets, runs the command once, and writes down how it ended."""
     file = secrets_file(job_id)
     lines = [
-        *_head(folder),
+        *head(folder),
         f'fail() {{ rm -f {file}; note "failed $1"; exit 1; }}',
         "note begin",
         # The docker CLI looks for its configuration there, and a unit has none.
         "HOME=/root",
         "export HOME",
     ]
-    if command.variables:
-        reads = " && ".join(f"IFS= read -r {name}" for name in command.variables)
+    if command.hidden:
+        reads = " && ".join(value.reading for value in command.hidden)
         lines += [f"{{ {reads}; }} < {file} || fail secrets", f"rm -f {file}"]
         if command.exported:
             lines.append(f"export {' '.join(command.exported)}")

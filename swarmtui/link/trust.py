@@ -1,4 +1,4 @@
-"""Which authority UCP's certificates are believed by: read from a manager over SSH once, and remembered here."""
+"""Which authority certificates of UCP or DTR are believed by: read from a host over SSH once, and remembered here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import re
 import ssl
 from pathlib import Path
 from typing import Final
+
+from swarmtui.errors import UsageError
 
 LARGEST: Final = 1 << 20
 """Bytes of a file of certificates that are read."""
@@ -23,6 +25,25 @@ def certificates_in(text: str) -> str:
         ssl.create_default_context(cadata=pem or "-")
     except (ssl.SSLError, ValueError):
         return ""
+    return pem
+
+
+def of_file(file: Path, product: str) -> str:
+    """The certificates in a file that the configuration names. Raises UsageError, which names the product."""
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(LARGEST).decode("ascii", "replace")
+    except OSError as error:
+        raise UsageError(
+            f"The authority of {product}, {file}, cannot be read: {error.strerror}.", "Mend ca = in the configuration."
+        ) from error
+    if not (pem := certificates_in(text)):
+        way = (
+            "Save there what dump-certs --ca prints."
+            if product == "UCP"
+            else f"Save there what {product} serves on /ca."
+        )
+        raise UsageError(f"{file} has no certificate in PEM in it.", way)
     return pem
 
 
@@ -56,7 +77,7 @@ def remember(folder: Path, cluster_id: str, pem: str) -> None:
 
 
 def forget(folder: Path, cluster_id: str) -> None:
-    """Forgets it: UCP was removed, or has another authority now."""
+    """Forgets it: the product was removed, or has another authority now."""
     if (file := _file(folder, cluster_id)) is not None:
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)

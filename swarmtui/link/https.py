@@ -1,4 +1,6 @@
-"""One HTTPS call to UCP, bounded in time and size, in threads of our own. Never follows a redirect, uses no proxy."""
+"""One HTTPS call to UCP or DTR, bounded in time and size, in threads of our own. Never follows a redirect, uses no
+proxy.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,18 @@ import contextlib
 import http.client
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
+import msgspec
+
 from swarmtui.errors import UsageError
+from swarmtui.link.https_errors import HttpsError, Peer, Trouble
 from swarmtui.link.pool import DaemonPool
-from swarmtui.link.ucp.errors import Trouble, UcpAwayError, UcpError
 from swarmtui.model.text import one_line
 
 ANSWER_MAX: Final = 4 << 20
@@ -30,15 +36,42 @@ _NAMES: Final = (62, 64)
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """What came back. next_page: where the next page begins, of DTR's lists; as it came."""
 
     status: int
     body: bytes
     location: str
+    next_page: str = ""
+
+
+class Ping(msgspec.Struct, frozen=True, kw_only=True):
+    """How a web server is, or what answered through a load balancer.
+
+    Attributes:
+        ok: it said 200: its internal components are well.
+        status: the HTTP status; 0 where nothing answered.
+        text: what it said, or why nothing answered: one line.
+        seconds: how long it took.
+        trouble: what kept it from answering, a `Trouble`; "" where it answered.
+    """
+
+    ok: bool
+    status: int
+    text: str
+    seconds: float = 0.0
+    trouble: str = ""
+
+
+class Hidden(Protocol):
+    """A secret as the vault hands it about."""
+
+    def reveal(self) -> str:
+        """The value itself."""
+        ...
 
 
 class Endpoint(NamedTuple):
-    """Where UCP is reached."""
+    """Where it is reached."""
 
     host: str
     port: int
@@ -49,8 +82,8 @@ class Endpoint(NamedTuple):
         return f"https://{host}" if self.port == 443 else f"https://{host}:{self.port}"
 
 
-def endpoint(url: str) -> Endpoint:
-    """Reads https://HOST[:PORT]. Raises UsageError."""
+def endpoint(url: str, product: str = "UCP") -> Endpoint:
+    """Reads https://HOST[:PORT]. Raises UsageError, which names the product."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port or 443
@@ -59,18 +92,20 @@ def endpoint(url: str) -> Endpoint:
     bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
     if parts.scheme != "https" or not parts.hostname or not bare or not url.isprintable():
         # Not told back: somebody may have written a password into it.
-        raise UsageError("That is no address of UCP.", "Write https://HOST or https://HOST:PORT, and nothing more.")
+        raise UsageError(
+            f"That is no address of {product}.", "Write https://HOST or https://HOST:PORT, and nothing more."
+        )
     return Endpoint(parts.hostname, port)
 
 
-def context_of(ca_pem: str, certificate: tuple[Path, Path] | None, where: str) -> ssl.SSLContext:
+def context_of(ca_pem: str, certificate: tuple[Path, Path] | None, where: str, peer: Peer) -> ssl.SSLContext:
     """TLS that believes one authority only; the system's where none is given.
 
     Args:
         certificate: of a client bundle, with its key.
 
     Raises:
-        UcpError: the authority or the certificate cannot be read.
+        HttpsError: the authority or the certificate cannot be read.
     """
     try:
         context = ssl.create_default_context(cadata=ca_pem or None)
@@ -82,11 +117,35 @@ def context_of(ca_pem: str, certificate: tuple[Path, Path] | None, where: str) -
         if certificate is not None:
             context.load_cert_chain(*certificate)
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise UcpError(
+        raise peer.error(
             Trouble.NOT_TRUSTED,
-            f"The certificates with which to talk to UCP on {where} cannot be read: {one_line(str(error))}.",
-            "Give UCP's own authority in PEM (ca = FILE in [clusters.NAME.ucp]), or a client bundle that is whole.",
+            f"The certificates with which to talk to {peer.name} on {where} cannot be read: {one_line(str(error))}.",
+            peer.authority,
         ) from error
+    return context
+
+
+class Closing(ABC):
+    """A client that is closed where its block ends."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends what it began. Raises nothing that the other side could cause."""
+
+
+def believing_anybody() -> ssl.SSLContext:
+    """TLS that believes whoever answers: nothing secret may be sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 
@@ -116,23 +175,37 @@ class Https:
     Args:
         url: https://HOST[:PORT].
         ca_pem: the authority to believe; "" for the system's.
+        peer: what is there.
         certificate: a client's certificate and key.
         via: a local socket that leads there, where it is not reached directly.
+        also: another name that its certificate may be for, instead of the address.
+        anybody: believe whoever answers: for what is no secret, over a way that is safe by itself.
 
     Raises:
         UsageError: url is no such address.
     """
 
     def __init__(
-        self, url: str, ca_pem: str, certificate: tuple[Path, Path] | None = None, via: Path | None = None
+        self,
+        url: str,
+        ca_pem: str,
+        peer: Peer,
+        certificate: tuple[Path, Path] | None = None,
+        via: Path | None = None,
+        also: str = "",
+        anybody: bool = False,
     ) -> None:
-        self.endpoint = endpoint(url)
+        self.endpoint = endpoint(url, peer.name)
+        self.peer = peer
         self.url = self.endpoint.url
         self._ca_pem = ca_pem
         self._certificate = certificate
         self._via = via
-        self._context: ssl.SSLContext | None = None
-        self._pool = DaemonPool(CALLS, "ucp")
+        self._names = [self.endpoint.host, *([also] if also and also != self.endpoint.host else [])]
+        self._context: ssl.SSLContext | None = believing_anybody() if anybody else None
+        self._pool = DaemonPool(CALLS, peer.key)
+        self.shown = b""
+        """The certificate that was shown last, DER; b"" before the first call."""
 
     async def ask(
         self,
@@ -151,7 +224,7 @@ class Https:
             limit: bytes of the answer.
 
         Raises:
-            UcpError: nothing answered in time, its certificate is not to be believed, or the answer is too large.
+            HttpsError: nothing answered in time, its certificate is not to be believed, or the answer is too large.
         """
         call = _Call()
         try:
@@ -160,10 +233,8 @@ class Https:
                     lambda: self._blocking(call, method, path, dict(headers or {}), body, timeout, limit)
                 )
         except TimeoutError as error:
-            raise UcpAwayError(
-                Trouble.SLOW,
-                f"UCP on {self.url} did not answer within {timeout:g} s.",
-                "Look at the load of that manager and at its ucp-controller: docker logs ucp-controller.",
+            raise self.peer.away(
+                Trouble.SLOW, f"{self.peer.name} on {self.url} did not answer within {timeout:g} s.", self.peer.slow
             ) from error
         except ssl.SSLError as error:
             raise self._distrusted(error) from error
@@ -180,8 +251,30 @@ class Https:
         self, call: _Call, method: str, path: str, headers: dict[str, str], body: bytes | None, wait: float, limit: int
     ) -> Answer:
         # Before anybody is bothered: it may not be readable.
-        context = self._context = self._context or context_of(self._ca_pem, self._certificate, self.url)
-        name = self.endpoint.host
+        context = self._context = self._context or context_of(self._ca_pem, self._certificate, self.url, self.peer)
+        name = self._names[0]
+        try:
+            return self._over(context, name, call, method, path, headers, body, wait, limit)
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code not in _NAMES or len(self._names) == 1:
+                raise
+        # Nothing was sent yet. The name that is right is kept.
+        answer = self._over(context, self._names[1], call, method, path, headers, body, wait, limit)
+        self._names = [self._names[1]]
+        return answer
+
+    def _over(
+        self,
+        context: ssl.SSLContext,
+        name: str,
+        call: _Call,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        wait: float,
+        limit: int,
+    ) -> Answer:
         with (
             self._connect(call, wait) as plain,
             # The handshake apart: one that never ends can be given up on.
@@ -189,6 +282,7 @@ class Https:
         ):
             call.at(sock)
             sock.do_handshake()
+            self.shown = sock.getpeercert(binary_form=True) or b""
             connection = http.client.HTTPConnection(self.endpoint.host, self.endpoint.port)
             connection.default_port = 443
             connection.sock = sock
@@ -196,14 +290,15 @@ class Https:
             with connection.getresponse() as response:
                 content = response.read(limit + 1)
                 location = response.getheader("Location", "")
+                next_page = response.getheader("X-Next-Page-Start", "")
                 status = response.status
         if len(content) > limit:
-            raise UcpError(
+            raise self.peer.error(
                 Trouble.TOO_LARGE,
                 f"What {self.url} answers is larger than {limit >> 20} MB, and was not read to its end.",
-                "Is it UCP, and not something else at that address?",
+                f"Is it {self.peer.name}, and not something else at that address?",
             )
-        return Answer(status, content, one_line(location)[:200])
+        return Answer(status, content, one_line(location)[:200], next_page[:4096])
 
     def _connect(self, call: _Call, wait: float) -> socket.socket:
         if self._via is None:
@@ -225,58 +320,60 @@ class Https:
 
     # -- what went wrong -------------------------------------------------------------------------------------------
 
-    def _away(self, error: Exception) -> UcpError:
+    def _away(self, error: Exception) -> HttpsError:
+        name = self.peer.name
         if isinstance(error, http.client.HTTPException) and not isinstance(error, http.client.RemoteDisconnected):
-            return UcpError(
-                Trouble.NOT_UCP,
-                f"What answers on {self.url} does not speak HTTP as UCP does.",
-                "Is it UCP's address and port (usually 443)?",
+            return self.peer.error(
+                self.peer.alien,
+                f"What answers on {self.url} does not speak HTTP as {name} does.",
+                f"Is it {name}'s address and port (usually 443)?",
             )
         if isinstance(error, socket.gaierror):
-            return UcpAwayError(
+            return self.peer.away(
                 Trouble.AWAY,
                 f'The name "{one_line(self.endpoint.host)}" is not known here.',
-                "Look for a typing error, or give UCP's address.",
+                f"Look for a typing error, or give {name}'s address.",
             )
         if isinstance(error, ConnectionRefusedError):
-            return UcpAwayError(
+            return self.peer.away(
                 Trouble.AWAY,
-                f"{self.endpoint.host} refuses connections on port {self.endpoint.port}: no UCP runs there now.",
-                "Look at its components there: docker ps -a --filter name=ucp-",
+                f"{self.endpoint.host} refuses connections on port {self.endpoint.port}: no {name} runs there now.",
+                self.peer.gone,
             )
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         because = f" ({one_line(why)[:200]})" if why else ""
-        return UcpAwayError(
+        return self.peer.away(
             Trouble.AWAY,
-            f"UCP on {self.url} cannot be reached{because}.",
+            f"{name} on {self.url} cannot be reached{because}.",
             "Is the host up, and is there a firewall between here and there?",
         )
 
-    def _distrusted(self, error: ssl.SSLError) -> UcpError:
+    def _distrusted(self, error: ssl.SSLError) -> HttpsError:
+        name = self.peer.name
         if not isinstance(error, ssl.SSLCertVerificationError):
             if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
                 return self._away(ConnectionError("the connection was cut"))
-            return UcpError(
+            return self.peer.error(
                 Trouble.NOT_TLS,
                 f"What answers on {self.url} speaks no safe TLS ({one_line(error.reason or str(error))[:100]}).",
-                "Is it UCP's address and port (usually 443), and no load balancer that ends TLS itself?",
+                f"Is it {name}'s address and port (usually 443), and no load balancer that ends TLS itself?",
             )
         if error.verify_code in _NAMES:
-            return UcpError(
+            wanted = " or ".join(f'"{one_line(each)}"' for each in self._names)
+            return self.peer.error(
                 Trouble.WRONG_NAME,
-                f'The certificate of UCP on {self.url} is not for "{one_line(self.endpoint.host)}".',
-                "Reach UCP by a name that is in its certificate, or add this one to the SANs of UCP.",
+                f"The certificate of {name} on {self.url} is not for {wanted}.",
+                self.peer.names,
             )
         if error.verify_code in _EXPIRED:
-            return UcpError(
+            return self.peer.error(
                 Trouble.EXPIRED,
-                f"The certificate of UCP on {self.url} is not valid now: {one_line(error.verify_message)}.",
-                "Renew UCP's server certificate; and look at the clocks of this machine and of that manager.",
+                f"The certificate of {name} on {self.url} is not valid now: {one_line(error.verify_message)}.",
+                self.peer.renew,
             )
-        return UcpError(
+        return self.peer.error(
             Trouble.NOT_TRUSTED,
-            f"The certificate of UCP on {self.url} was not signed by the authority that is expected here "
+            f"The certificate of {name} on {self.url} was not signed by the authority that is expected here "
             f"({one_line(error.verify_message)}).",
-            "If UCP was installed anew or got other certificates, its new authority must be read from a manager; "
-            "else somebody stands between: do not go on.",
+            self.peer.changed,
         )
