@@ -89,7 +89,8 @@ class Catalogue:
         """The backup "latest" (the newest that is not broken), or the one whose id is `name` or begins or ends so.
 
         Args:
-            kind: what it must be a backup of: "swarm" or "ucp". "" for whatever is named; "latest" is then the Swarm's.
+            kind: what it must be a backup of: "swarm", "ucp" or "dtr". "" for whatever is named; "latest" is then the
+                Swarm's.
 
         Raises:
             UsageError: there is none, there are several, or it is of another kind.
@@ -115,8 +116,8 @@ class Catalogue:
                     "Say which cluster: --cluster ID",
                 )
             if not good:
-                of_ucp = " of UCP" if kind == "ucp" else ""
-                raise UsageError(f"There is no backup{of_ucp} {where}.", f"Take one: swarmtui run {kind}.backup")
+                product = f" of {KINDS[kind]}" if kind != "swarm" else ""
+                raise UsageError(f"There is no backup{product} {where}.", f"Take one: swarmtui run {kind}.backup")
             return good[0]
         exact = [entry for entry in entries if entry.id == name]
         found = exact or [entry for entry in entries if name and (entry.id.startswith(name) or entry.id.endswith(name))]

@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """What it is a backup of: "swarm" or "ucp"; "" where that is not known."""
+        """What it is a backup of: "swarm", "ucp" or "dtr"; "" where that is not known."""
         return self.manifest.kind if self.manifest is not None else ""
 
     @property
@@ -112,7 +112,7 @@ def belongs(entry: Entry, cluster_id: str) -> None:
         )
 
 
-KINDS = {"swarm": "a Swarm", "ucp": "UCP"}
+KINDS = {"swarm": "a Swarm", "ucp": "UCP", "dtr": "DTR"}
 """What backups are of."""
 
 

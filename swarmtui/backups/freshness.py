@@ -66,6 +66,7 @@ def freshness(entries: Sequence[Entry], settings: BackupsConfig, now: float) -> 
 
 def holding(entries: Sequence[Entry], settings: BackupsConfig, now: float) -> BackupHolding:
     """What a snapshot says of these backups. Pure."""
+    _, of_dtr = _newest([entry for entry in entries if entry.kind == "dtr"], now)
     # Of the Swarm only: a backup of UCP does not bring a Swarm back.
     entries = [entry for entry in entries if entry.kind in ("swarm", "")]
     proved, newest = _newest(entries, now)
@@ -75,6 +76,7 @@ def holding(entries: Sequence[Entry], settings: BackupsConfig, now: float) -> Ba
         proved_at=_taken(proved) if proved is not None else 0.0,
         fresh_hours=settings.fresh_hours,
         meant=bool(entries) or settings != BackupsConfig(),
+        dtr_at=_taken(of_dtr) if of_dtr is not None else 0.0,
     )
 
 

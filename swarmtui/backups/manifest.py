@@ -51,6 +51,53 @@ class UcpManifest(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[UcpAccount, ...] | None = None
 
 
+class DtrManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What only a backup of DTR has. Never a key of its storage.
+
+    Attributes:
+        version: of DTR, as "2.4.1": only the same one restores it. image: of the command that made it; "" where nobody
+            knows.
+        replica_id: of the replica it was taken from; "" where nobody knows. replicas: all that there were.
+        nodes: the node of each replica, by its id.
+        external_url: what people know DTR by; https_port, http_port: of that replica.
+        storage: where the images live: "local", "volume", "nfs", or the name of an object storage such as "s3"; ""
+            where nobody knows. storage_at: the volume's name, nfs://HOST/PATH, or the bucket.
+        ucp_instance: of the UCP whose users own what is in it: it can be restored only there.
+        repositories: their full names just before; None where nobody could ask.
+        offline: the replica's database was stopped meanwhile.
+    """
+
+    version: str
+    image: str = ""
+    replica_id: str = ""
+    replicas: tuple[str, ...] = ()
+    nodes: dict[str, str] = msgspec.field(default_factory=dict)
+    external_url: str = ""
+    https_port: int = 443
+    http_port: int = 80
+    storage: str = ""
+    storage_at: str = ""
+    ucp_instance: str = ""
+    repositories: tuple[str, ...] | None = None
+    offline: bool = False
+
+    @property
+    def images(self) -> str:
+        """Where the images live, for a sentence: they are in no backup of DTR."""
+        at = f" {self.storage_at}" if self.storage_at else ""
+        match self.storage:
+            case "local":
+                volume = f"dtr-registry-{self.replica_id}" if self.replica_id else "dtr-registry-…"
+                return f"in the volume {volume} of its node"
+            case "volume":
+                return f"in the volume{at} of its node"
+            case "nfs":
+                return f"on NFS at{at}" if at else "on NFS"
+            case "":
+                return "in a storage that nobody noted"
+        return f"in the object storage {self.storage}{at}"
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One backup, as whoever took it knew it.
 
@@ -59,7 +106,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema_version: of this structure.
         tool_version: the swarmtui that wrote it.
-        kind: what was backed up: "swarm", a Swarm's directory, or "ucp", what UCP keeps.
+        kind: what was backed up: "swarm", a Swarm's directory, "ucp", what UCP keeps, or "dtr", what DTR keeps besides
+            images.
         set: backups of several products that belong together have the same; "" for one alone.
         id: the backup's name in the catalogue.
         source: taken from a host by us, or imported from a file that somebody else made.
@@ -89,7 +137,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             none.
         inventory: what the Swarm had, by name, just before; for an imported one what the archive itself says.
         inventory_after: the same just after; None where it was not asked.
-        ucp: of a backup of UCP; None for a Swarm's.
+        ucp: of a backup of UCP; dtr: of one of DTR; None for all others.
         notes: whatever else the run had to say.
     """
 
@@ -131,6 +179,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     inventory: Inventory | None = None
     inventory_after: Inventory | None = None
     ucp: UcpManifest | None = None
+    dtr: DtrManifest | None = None
     notes: tuple[str, ...] = ()
 
     @property

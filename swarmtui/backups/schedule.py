@@ -197,11 +197,18 @@ class Custody:
     next_step: str = ""
 
 
-def credentials_for(there: Sequence[Credential], cluster: str, cluster_id: str, named: set[str]) -> list[Credential]:
+def credentials_for(
+    there: Sequence[Credential], cluster: str, cluster_id: str, named: set[str], *, ucp: bool = False
+) -> list[Credential]:
     """Those that a cluster's run may want: by name swarmtui.KIND.ABOUT of the cluster or of no cluster, and those that
-    its configuration names. Of one name, the encrypted one."""
+    its configuration names. Of one name, the encrypted one.
+
+    Args:
+        ucp: it backs UCP up too, whose accounts its administrator is asked for.
+    """
     chosen: dict[str, Credential] = {}
-    cluster_kinds = {f"swarmtui.{kind}." for kind in (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSPHRASE)}
+    kinds = (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSPHRASE, *((Kind.UCP_PASSWORD,) if ucp else ()))
+    cluster_kinds = {f"swarmtui.{kind}." for kind in kinds}
     host_kinds = {f"swarmtui.{kind}." for kind in (Kind.SSH_PASSPHRASE, Kind.SUDO_PASSWORD)}
     for credential in there:
         about = {prefix: credential.name.removeprefix(prefix) for prefix in cluster_kinds | host_kinds}

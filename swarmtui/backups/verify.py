@@ -113,6 +113,11 @@ def verify(
 
         pace.at("looking inside")
         return verify_ucp(entry, passphrases, identity, pace.step, at)
+    if manifest.kind == "dtr":
+        from swarmtui.backups.dtr.verify import verify as verify_dtr
+
+        pace.at("looking inside")
+        return verify_dtr(entry, identity, pace.step, at)
     looked = _Looked()
     tiers = [_first(entry, manifest, identity, keys, pace, looked, at)]
     contents, trouble = looked.contents, looked.trouble or "The archive could not be looked into."

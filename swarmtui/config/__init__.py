@@ -15,6 +15,7 @@ import msgspec
 import platformdirs
 
 from swarmtui.config.backups import BackupsConfig, wrong_in_backups
+from swarmtui.config.dtr import DtrConfig, wrong_in_dtr
 from swarmtui.config.lines import wrong
 from swarmtui.config.recovery import RecoveryConfig, wrong_in_recovery
 from swarmtui.config.tables import mistyped, unknown
@@ -28,6 +29,7 @@ __all__ = [
     "BackupsConfig",
     "ClusterConfig",
     "Config",
+    "DtrConfig",
     "RecoveryConfig",
     "Theme",
     "UcpConfig",
@@ -77,6 +79,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backups: what its own table of backups says, as it stands there; see `Config.backups_of`.
         recovery: what its operator asks after a disaster.
         ucp: where its UCP (MKE) is reached, and as whom.
+        dtr: where its DTR (MSR) is reached, and as whom.
     """
 
     managers: tuple[str, ...] = ()
@@ -93,6 +96,7 @@ class ClusterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backups: dict[str, Any] = msgspec.field(default_factory=dict)
     recovery: RecoveryConfig = RecoveryConfig()
     ucp: UcpConfig = UcpConfig()
+    dtr: DtrConfig = DtrConfig()
 
 
 Theme: TypeAlias = Literal["dark", "light", "contrast"]
@@ -236,6 +240,8 @@ def _cluster(file: Path, text: str, name: str, table: Any) -> ClusterConfig:
         if key == "recovery" and isinstance(value, dict) and (found := wrong_in_recovery(value)):
             raise wrong(file, text, (*where, key), *found)
         if key == "ucp" and isinstance(value, dict) and (found := wrong_in_ucp(value)):
+            raise wrong(file, text, (*where, key), *found)
+        if key == "dtr" and isinstance(value, dict) and (found := wrong_in_dtr(value)):
             raise wrong(file, text, (*where, key), *found)
         if mistake := mistyped(key, value, ClusterConfig):
             raise wrong(file, text, where, key, *mistake)

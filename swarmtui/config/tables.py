@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from swarmtui.model.text import one_line
+
+ADDRESS_SHAPE: Final = 'Write "https://HOST" or "https://HOST:PORT".'
 
 
 def first_wrong(
@@ -41,3 +44,21 @@ def mistyped(key: str, value: Any, kind: type[msgspec.Struct]) -> tuple[str, str
         reason = str(error).split(" - at")[0].rstrip(".")
         return f'"{key}": {reason[:1].lower()}{reason[1:]}', "Mend the value."
     return None
+
+
+def is_url(text: str) -> bool:
+    """Whether it is https://HOST or https://HOST:PORT, and nothing more."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
+    return parts.scheme == "https" and bool(parts.hostname) and port != 0 and bare and text.isprintable()
+
+
+def nobody(username: str) -> tuple[str, str] | None:
+    """That nobody is called so, and what to do; None where somebody may be."""
+    if username.strip() and username.isprintable():
+        return None
+    return '"username": nobody is called so', 'For instance "admin".'

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from swarmtui.config.tables import first_wrong
+from swarmtui.config.tables import ADDRESS_SHAPE, first_wrong, is_url, nobody
 
 
 class UcpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,23 +32,8 @@ def wrong_in_ucp(table: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _wrong_value(key: str, said: Any) -> tuple[str, str] | None:
-    if key == "url" and said and not _is_url(said):
-        return '"url": that is no address of UCP', _SHAPE
-    if key == "managers" and (odd := next((name for name, url in said.items() if not _is_url(url)), "")):
-        return f'"managers": what stands at "{odd}" is no address of UCP', _SHAPE
-    if key == "username" and (not said.strip() or not said.isprintable()):
-        return '"username": nobody is called so', 'For instance "admin".'
-    return None
-
-
-_SHAPE = 'Write "https://HOST" or "https://HOST:PORT".'
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
-    return parts.scheme == "https" and bool(parts.hostname) and port != 0 and bare and text.isprintable()
+    if key == "url" and said and not is_url(said):
+        return '"url": that is no address of UCP', ADDRESS_SHAPE
+    if key == "managers" and (odd := next((name for name, url in said.items() if not is_url(url)), "")):
+        return f'"managers": what stands at "{odd}" is no address of UCP', ADDRESS_SHAPE
+    return nobody(said) if key == "username" else None

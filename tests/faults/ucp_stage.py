@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ async def run(
     folder: Path,
     run_id: str,
     name: str,
+    /,
     case: str = "",
     strike: Strike | None = None,
     *,
@@ -92,10 +94,9 @@ async def run(
 
     opening = find("simulated", config.load(demo.config), bundles=folder / "bundle")
     journal = Journal(config.state_dir() / "journal")
+    runbook = registry.runbook(name)
     try:
-        async with Session(opening, Nobody()).opened() as session:
-            await session.until_tried(30)
-            runbook = registry.runbook(name)
+        async with _session(Session(opening, Nobody()), begun=not runbook.on_hosts) as session:
             plan = await runbook.prepare(session, params.parse(runbook.name, runbook.params, given))
             if told is not None:
                 told += [render.script(plan), render.markdown(plan), str(render.plan_json(plan))]
@@ -107,6 +108,20 @@ async def run(
         return None
     finally:
         assert struck or strike is None, f"nothing struck at {case}"
+
+
+@contextlib.asynccontextmanager
+async def _session(session: Session, *, begun: bool) -> AsyncIterator[Session]:
+    """As the command line opens one: of a cluster, or of hosts only."""
+    if not begun:
+        try:
+            yield session
+        finally:
+            await session.close()
+        return
+    async with session.opened():
+        await session.until_tried(30)
+        yield session
 
 
 def on_host(name: str, do: Callable[[Demo, str], None]) -> Strike:

@@ -1,0 +1,1 @@
+"""What is inside the archives of DTR, how they are judged, and those made by hand taken in."""

@@ -1,0 +1,1 @@
+"""What DTR (MSR) is: the one table of its versions, its state, its health. Pure."""

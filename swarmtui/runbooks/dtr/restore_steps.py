@@ -1,0 +1,114 @@
+"""The steps of dtr.restore: DTR's own command with the archive on its standard input, and whether all is there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from typing import Final
+
+from swarmtui.link.dtr.errors import DtrError
+from swarmtui.model.text import listed, one_line
+from swarmtui.runbooks.dtr import by_hand
+from swarmtui.runbooks.dtr.access import access, opened, password_of
+from swarmtui.runbooks.dtr.hosts import remove
+from swarmtui.runbooks.dtr.install import InstallReplica
+from swarmtui.runbooks.dtr.running import phase_2_over
+from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
+from swarmtui.session import Session
+
+MOST: Final = 12
+"""Names in one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreDtr(InstallReplica):
+    """Runs `restore`. What a try that failed left on the node is removed before the next one: it would be refused."""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        state = await self.work.state(session)
+        if not state.alive:
+            ended = state.done and (await self.work.result(session)).ok
+            await self.work.over(session, state, voice)
+            await phase_2_over(session, self.nodes, voice)
+            done = await (self._settled(session) if ended or await self.begun(session) else self.made(session))
+            if done:
+                voice.say(done)
+                return
+            if (left := await self._there(session)) is not None:
+                voice.say(f"An earlier try left {left.words}: it is removed first.")
+                await remove(session, left)
+        await super().run(session, before, voice)
+
+    async def left(self, session: Session) -> str:
+        there = await self._there(session)
+        told = f" It left {there.words}, which the next try removes first." if there is not None else ""
+        return f"Mend that, then retry.{told}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareDtr(Step):
+    """Asks DTR for its repositories, and compares them with those of the backup's time.
+
+    Attributes:
+        at: host of the replica, and https: its port there, for what is shown. url: external URL.
+        username: as whom it is asked.
+        repositories: None where nobody noted them.
+        images: where the images live, for a sentence.
+    """
+
+    at: Where
+    https: int
+    url: str
+    username: str
+    repositories: tuple[str, ...] | None
+    images: str
+    skippable: bool = field(default=True)
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        names = shlex.quote(json.dumps(list(self.repositories or ())))
+        check = f"jq -e --argjson was {names} '($was - [.repositories[] | .namespace + \"/\" + .name]) == []'"
+        listed_there = by_hand.call(self.url, "/api/v0/repositories/?pageSize=1000")
+        return (
+            by_hand.authority(self.at, self.https),
+            *by_hand.login(self.username),
+            Shown(f"{listed_there} | {check}", here=True),
+            by_hand.logout(),
+        )
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        return ""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        voice.say(f"Logging in as {one_line(self.username)}, with the password of UCP.")
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        known = await access(session, ask=True)
+        if known.told is None:
+            raise StepError(
+                f"DTR does not say what it has: {known.trouble}", "It may still be starting. Retry; or skip this step."
+            )
+        try:
+            async with await opened(session, known, password=await password_of(session, known)) as client:
+                now = {one.full for one in await client.repositories()}
+        except DtrError as error:
+            raise StepError(error.what, error.next_step) from None
+        voice.say(f"{known.product} answers, with {len(now)} repositories.")
+        if self.repositories is None:
+            voice.say("Nobody noted the repositories when the backup was taken: look through them yourself.")
+        elif missing := sorted(set(self.repositories) - now):
+            raise StepError(
+                f"Repositories that the backup should have are not in DTR: {listed(missing, MOST)}.",
+                "Look at them in DTR; another backup may have them: swarmtui backups list",
+            )
+        else:
+            voice.say(f"All {len(self.repositories)} repositories of the backup are there.")
+            if more := sorted(now - set(self.repositories)):
+                voice.say(f"Beside them there are: {listed(more, MOST)}.")
+        voice.say(
+            f"Images are not in the backup: they are {self.images}. Which tags have lost theirs nobody can tell from "
+            f"here: pull one of each repository (docker pull {self.url.removeprefix('https://')}/NAMESPACE/NAME:TAG)."
+        )
+        voice.say("The database of vulnerabilities is not in it either: have DTR fetch it again.")

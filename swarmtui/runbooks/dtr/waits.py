@@ -1,0 +1,190 @@
+"""Waiting until a replica of DTR is well, and until the load balancer leads to it (T3, T4)."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from swarmtui.errors import SwarmtuiError
+from swarmtui.link.dtr.client import DtrClient
+from swarmtui.link.dtr.errors import DtrError, Trouble
+from swarmtui.link.https import Ping, endpoint
+from swarmtui.link.reasons import LinkError
+from swarmtui.model.dtr import facts
+from swarmtui.model.text import one_line
+from swarmtui.runbooks.dtr.access import access, password_of
+from swarmtui.runbooks.dtr.found import DtrAccess, url_of
+from swarmtui.runbooks.dtr.hosts import CORE, look
+from swarmtui.runbooks.node_waits import WaitStep, waiting
+from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
+from swarmtui.session import Session
+from swarmtui.vault import Secret
+
+SECONDS: Final = 900
+"""How long a replica may take: its components start one after another."""
+TRIES: Final = 8
+"""New connections to the load balancer for each replica behind it, before it is said not to lead to one of them."""
+
+
+async def ping_there(session: Session, at: Where, https: int) -> Ping:
+    """How a replica is, asked from its own host over SSH. Raises LinkError."""
+    via = await (await at.reach(session)).forward_port("127.0.0.1", https)
+    async with DtrClient(url_of("127.0.0.1", https), "", via=via, anybody=True) as client:
+        return await client.ping()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitReplica(WaitStep):
+    """Waits until a replica runs on its node, and says of itself that it is healthy.
+
+    Attributes:
+        at: its host.
+        https: its port there.
+    """
+
+    at: Where
+    replica_id: str
+    https: int = facts.HTTPS_PORT
+    seconds: int = SECONDS
+
+    @property
+    def condition(self) -> str:
+        # Asked on its own host: nobody stands between, and its certificate may be made out to other names.
+        curl = f"curl -sk -o /dev/null -w '%{{http_code}}' {url_of('127.0.0.1', self.https)}/_ping"
+        return f'[ "$({curl})" = 200 ]'
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        wait = waiting(self.title, self.condition, self.seconds)
+        return (Shown(wait.line, self.at.host, self.at.port, words=wait.words),)
+
+    async def missing(self, session: Session, before: Facts) -> tuple[str, int]:
+        try:
+            there = await look(session, self.at)
+            running = {
+                one.component for one in there.parts if one.replica == self.replica_id and one.state == "running"
+            }
+            if missing := [name for name in CORE if name not in running]:
+                return f"Not yet running on {self.name}: {', '.join(missing)}.", len(missing) + 1
+            ping = await ping_there(session, self.at, self.https)
+        except SwarmtuiError as error:
+            return f"{self.name} does not tell how its replica is: {error.what}", len(CORE) + 1
+        return ("", 0) if ping.ok else (f"The replica on {self.name} is not well yet: {one_line(ping.text)}.", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitBalancer(Step):
+    """Sees whether the load balancer leads to a replica: its operator must tell it, and nobody else can.
+
+    Attributes:
+        url: external URL.
+        replica_id, name: the replica and its node. address: of that node, for the load balancer.
+        https: its port there.
+        at: a host of the cluster, by which the load balancer is asked where it is not reached from here.
+    """
+
+    at: Where
+    url: str
+    replica_id: str
+    name: str
+    address: str
+    https: int = facts.HTTPS_PORT
+    skippable: bool = field(default=True)
+
+    @property
+    def to_tell(self) -> str:
+        """What the operator of the load balancer must do."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return (
+            f"Add {host}:{self.https} ({one_line(self.name)}) to the load balancer of {self.url}: TCP passed on as it "
+            "is, TLS not ended there; its check of each replica: GET https://REPLICA/_ping gives 200."
+        )
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        return (
+            Shown(f": {shlex.quote(self.to_tell)}", here=True),
+            Shown(f"curl -fsSk {shlex.quote(self.url)}/_ping", here=True),
+        )
+
+    async def _known(self, session: Session) -> DtrAccess:
+        known = await access(session, again=True)
+        return msgspec.structs.replace(known, balancer=known.balancer or self.url)
+
+    async def already_done(self, session: Session, before: Facts) -> str:
+        known = await self._known(session)
+        if len(known.members) != 1 or known.members[0].id != self.replica_id:
+            return ""
+        ping, _ = await self._ask(session, known, None)
+        return f"{self.url} answers, and {self.name} has the only replica." if ping.ok else ""
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        voice.say(self.to_tell)
+        known = await self._known(session)
+        secret = await password_of(session, known)
+        tries = TRIES * max(len(known.members), 1)
+        seen: set[str] = set()
+        well = 0
+        for number in range(tries):
+            ping, replica = await self._ask(session, known, secret)
+            if not ping.ok:
+                raise StepError(
+                    f"The load balancer {self.url} does not lead to a healthy replica: {one_line(ping.text)}.",
+                    f"{self.to_tell} Then retry; or skip this step, where that is done later.",
+                )
+            well += 1
+            seen.add(replica)
+            voice.progress(number + 1, tries, f"answered by {replica or 'a replica that does not tell its id'}")
+            if replica == self.replica_id:
+                return
+        self._refuse(known, seen - {""}, well)
+
+    def _refuse(self, known: DtrAccess, seen: set[str], well: int) -> None:
+        if len(known.members) <= 1:
+            return
+        if not seen:
+            raise StepError(
+                f"{self.url} answered {well} of {well} times, and {known.product} does not tell which replica it was: "
+                f"whether {self.name} is among them cannot be seen from here.",
+                f"{self.to_tell} Look at the load balancer's own list, and skip this step when it is there.",
+            )
+        named = {one.id: one.shown for one in known.replicas}
+        told = ", ".join(sorted(named.get(one, one) for one in seen))
+        raise StepError(
+            f"{self.url} led {well} times to {told}, and never to {self.replica_id} on {self.name}.",
+            f"{self.to_tell} Then retry.",
+        )
+
+    async def _ask(self, session: Session, known: DtrAccess, secret: Secret | None) -> tuple[Ping, str]:
+        """How the replica is that answers over a new connection, and its id where it tells."""
+        ping, replica = await self._told(known.client(password=secret), secret)
+        if ping.trouble not in (Trouble.AWAY, Trouble.SLOW):
+            return ping, replica
+        try:
+            target = endpoint(known.balancer, "DTR")
+            via = await (await self.at.reach(session)).forward_port(target.host, target.port)
+        except LinkError:
+            return ping, ""
+        return await self._told(known.client(password=secret, via=via), secret)
+
+    async def _told(self, client: DtrClient, secret: Secret | None) -> tuple[Ping, str]:
+        async with client:
+            if secret is not None:
+                # One connection each time: with two, a load balancer that takes turns would show only every other one.
+                with contextlib.suppress(DtrError):
+                    told = (await client.settings()).get("replicaID")
+                    known = isinstance(told, str) and facts.REPLICA_ID.fullmatch(told) is not None
+                    return Ping(ok=True, status=200, text=""), str(told) if known else ""
+            return await client.ping(), ""
+
+    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
+        ping, _ = await self._ask(session, await self._known(session), None)
+        if not ping.ok:
+            raise StepError(
+                f"The load balancer {self.url} does not lead to a healthy replica: {one_line(ping.text)}.", self.to_tell
+            )
