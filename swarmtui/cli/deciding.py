@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from swarmtui.errors import SwarmtuiError, UsageError
+from swarmtui.runbooks.parts import can_leave
 from swarmtui.runbooks.runbook import Plan, Step
 from swarmtui.runbooks.runner import Choice, Decision
 
@@ -14,12 +15,16 @@ KEYS = {
     Choice.RETRY: "r",
     Choice.BY_HAND: "h",
     Choice.SKIP: "k",
+    Choice.LEAVE: "n",
     Choice.STOP: "s",
 }
 
 
 class Terminal:
     """Asks a person on the terminal (Decider). The end of the input is a stop.
+
+    Attributes:
+        plan: as far as it is drafted by now.
 
     Raises:
         UsageError: there is no terminal.
@@ -28,12 +33,13 @@ class Terminal:
     def __init__(self, plan: Plan) -> None:
         if not sys.stdin.isatty():
             raise UsageError("There is no terminal to ask on.", "Leave out --ask and --hold.")
-        self._plan = plan
+        self.plan = plan
 
     async def failed(self, step: Step, error: SwarmtuiError) -> Decision:
         self._say(f"It failed: {error}")
         self._stands(step)
-        words = {Choice.RETRY: "retry", **self._with_step(step), Choice.STOP: "stop here"}
+        leave = {Choice.LEAVE: "leave this part, on with the next"} if can_leave(self.plan, step) else {}
+        words = {Choice.RETRY: "retry", **self._with_step(step), **leave, Choice.STOP: "stop here"}
         return await self._asked(words)
 
     async def held(self, step: Step) -> Decision:
@@ -55,7 +61,7 @@ class Terminal:
         return {**hand, Choice.SKIP: "REASON skip it"} if step.skippable else hand
 
     def _stands(self, step: Step) -> None:
-        if stands := self._plan.if_stopped_before(step):
+        if stands := self.plan.if_stopped_before(step):
             self._say(f"If you stop here: {stands}")
 
     async def _asked(self, words: dict[Choice, str]) -> Decision:

@@ -17,11 +17,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swarmtui import config
 from swarmtui.demo.report import as_text
 from swarmtui.errors import SwarmtuiError, UsageError
+
+if TYPE_CHECKING:
+    from swarmtui.backups.catalogue import Catalogue, Entry
+    from swarmtui.vault import Secret
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
@@ -92,16 +96,47 @@ def _console(simulated: _Simulated) -> int:
 
 def _take_in(line: dict[str, Any]) -> None:
     """The backups that a scenario brings lie in the catalogue, its own, and verified, when its console opens."""
-    files = [Path(path) for path in line.get("backups", ())]
+    platform: dict[str, Any] = line.get("platform", {})
+    files = [Path(path) for path in dict.fromkeys([*line.get("backups", ()), *platform.get("backups", ())])]
     if files:
         from swarmtui.backups.catalogue import Catalogue
-        from swarmtui.backups.imports import import_file
         from swarmtui.backups.verify import verify
+        from swarmtui.vault import Secret
 
         catalogue = Catalogue(config.backups_dir(config.load(Path(line["config"])).backups_of("simulated")))
+        sealed = [Secret(text) for name, text in platform.get("admin", {}).items() if name == "passphrase"]
         for file in files:
-            entry = import_file(catalogue, file, cluster="simulated")
-            catalogue.add_verification(entry, verify(entry, (), None))
+            entry = _imported(catalogue, file, platform, sealed)
+            catalogue.add_verification(entry, verify(entry, (), None, passphrases=sealed))
+
+
+def _imported(catalogue: Catalogue, file: Path, platform: dict[str, Any], sealed: list[Secret]) -> Entry:
+    """Takes in one archive of UCP, of DTR, or of a manager's directory."""
+    from swarmtui.backups import imports
+    from swarmtui.backups.dtr import imports as dtr_imports
+    from swarmtui.backups.ucp import imports as ucp_imports
+
+    instance = str(platform.get("instance", ""))
+    if ucp_imports.is_one(file):
+        found, version = ucp_imports.look(file, *sealed), str(platform.get("version", ""))
+        return ucp_imports.import_file(catalogue, file, found, instance=instance, version=version, cluster="simulated")
+    dtr = dtr_imports.look(file)
+    if dtr is not None:
+        return dtr_imports.import_file(catalogue, file, dtr, instance=instance, cluster="simulated")
+    return imports.import_file(catalogue, file, cluster="simulated")
+
+
+def _keep_secrets(line: dict[str, Any]) -> None:
+    """Who works on a simulated platform knows its administrator's password, and what its backups are sealed with."""
+    admin: dict[str, str] = line.get("platform", {}).get("admin", {})
+    folder = Path(line["config"]).parent / "credentials"
+    folder.mkdir(mode=0o700)
+    for name, kind in (("password", "ucp-password"), ("passphrase", "ucp-passphrase")):
+        if name in admin:
+            file = folder / f"swarmtui.{kind}.simulated"
+            file.touch(0o600)
+            file.write_text(admin[name])
+    os.environ["CREDENTIALS_DIRECTORY"] = str(folder)
 
 
 @contextlib.contextmanager
@@ -131,6 +166,7 @@ def _served(arguments: Sequence[str]) -> Iterator[_Simulated]:
                 raise kind(words or f"The simulated cluster ended with exit code {child.returncode}.")
             simulated = _Simulated(json.loads(line))
             _take_in(simulated.line)
+            _keep_secrets(simulated.line)
             yield simulated
             child.stdin.close()
             last = child.stdout.readline()

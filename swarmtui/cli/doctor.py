@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarmtui import config
+from swarmtui.cli.dtr_words import dtr_lines
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened, the_target
 from swarmtui.cli.status import as_json_object, found_in, print_cluster
@@ -58,7 +59,7 @@ async def _doctor(target: str, known: config.Config, *, as_json: bool) -> int:
             with contextlib.suppress(SwarmtuiError):
                 await session.compare_key()
             await session.look_at_backups()
-            await session.look_at_ucp(everything=True)
+            await asyncio.gather(session.look_at_ucp(everything=True), session.look_at_dtr(everything=True))
             missing = await look_for_missing(session)
         await session.vault.open()
         if as_json:
@@ -89,7 +90,7 @@ def _print(session: Session, managers: Sequence[Seen], missing: Missing, *, live
         print(f"  {seen.name} {WORDS.get(seen.state, f'is {seen.state}')} ({seen.target})")
         if seen.why:
             print(f"    {seen.why}")
-    for line in ucp_lines(session.snapshot, missing):
+    for line in (*ucp_lines(session.snapshot, missing), *dtr_lines(session.snapshot)):
         print(line)
     print(f"Unlock key: {key_words(session.snapshot)}")
     because = f" ({session.vault.why_not_durable})" if session.vault.why_not_durable else ""

@@ -16,6 +16,7 @@ from swarmtui.cli.opened import not_begun, the_target
 from swarmtui.errors import UsageError
 from swarmtui.link.target import SshTarget
 from swarmtui.model.recovery import Advice, Condition, Diagnosis
+from swarmtui.runbooks.platform import lead
 from swarmtui.runbooks.swarm.recovery.recover import Around, happened
 from swarmtui.runbooks.swarm.recovery.recover_words import Lines, told
 from swarmtui.session import Session
@@ -53,12 +54,13 @@ async def _recover(target: str, known: config.Config, dead: frozenset[str], *, a
                 "Name a manager: swarmtui recover ssh://USER@MANAGER",
             )
         around, found = await happened(session, dead, accounts=True)
+        way = await lead.platform_way(session, around.cluster_id, found)
         if as_json:
-            print(json.dumps(_as_json(session, around, found), indent=2))
+            print(json.dumps(_as_json(session, around, found, way), indent=2))
         else:
-            _print(told(session.name, around, found, dead))
+            _print([*told(session.name, around, found, dead), *lead.told(way)])
         reached = any(member.condition not in (Condition.UNREACHABLE, Condition.DEAD) for member in around.members)
-        return found.exit_code if reached else 3
+        return max(found.exit_code, 2 if way is not None else 0) if reached else 3
 
 
 def _print(lines: Lines) -> None:
@@ -74,7 +76,7 @@ def _print(lines: Lines) -> None:
         )
 
 
-def _as_json(session: Session, around: Around, found: Diagnosis) -> dict[str, Any]:
+def _as_json(session: Session, around: Around, found: Diagnosis, way: Advice | None) -> dict[str, Any]:
     def advice(one: Advice) -> dict[str, Any]:
         return msgspec.to_builtins(one)  # type: ignore[no-any-return]
 
@@ -90,4 +92,5 @@ def _as_json(session: Session, around: Around, found: Diagnosis) -> dict[str, An
         "best": advice(found.best),
         "then": [advice(one) for one in found.then],
         "others": [advice(one) for one in found.others],
+        "platform": advice(way) if way is not None else None,
     }

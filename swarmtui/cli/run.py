@@ -206,7 +206,16 @@ async def _execute(
     decider = Terminal(plan) if options.ask or options.hold else None
     with journal.writer(run_id) as writer:
         printer.begin()
-        runner = Runner(session, plan, writer, decider=decider, observe=printer.event, record=record, accepted=accepted)
+
+        def observe(event: Event) -> None:
+            if event.kind == "drafted":
+                printer.grown(runner.plan)
+                if decider is not None:
+                    decider.plan = runner.plan
+            else:
+                printer.event(event)
+
+        runner = Runner(session, plan, writer, decider=decider, observe=observe, record=record, accepted=accepted)
         runner.holds = options.hold
         unsubscribe = session.subscribe(lambda: printer.connection(session.connection.note))
         try:
@@ -227,10 +236,9 @@ class _Printer:
     """Prints a run: lines for a person, JSON lines for a program."""
 
     def __init__(self, plan: Plan, run_id: str, *, as_json: bool) -> None:
-        self._plan = plan
         self._run_id = run_id
         self._as_json = as_json
-        self._titles = {step.id: (number, step) for number, step in enumerate(plan.steps, 1)}
+        self._takes(plan)
         self._announced = ""
         self._note = ""
 
@@ -242,6 +250,16 @@ class _Printer:
             self._line(event="plan", plan=render.plan_json(self._plan))
         else:
             print(f"{self._plan.title} (run {self._run_id})", flush=True)
+
+    def grown(self, plan: Plan) -> None:
+        """Takes the plan with a part that was drafted just now."""
+        self._takes(plan)
+        if self._as_json:
+            self._line(event="plan", plan=render.plan_json(plan))
+
+    def _takes(self, plan: Plan) -> None:
+        self._plan = plan
+        self._titles = {step.id: (number, step) for number, step in enumerate(plan.steps, 1)}
 
     def connection(self, note: str) -> None:
         """Says what became of the connection, once."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarmtui import config
+from swarmtui.cli.dtr_words import dtr_object, dtr_words
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.opened import opened, the_target
 from swarmtui.cli.ucp_words import ucp_object, ucp_words
@@ -40,7 +41,7 @@ async def _status(target: str, known: config.Config, *, as_json: bool) -> int:
         with contextlib.suppress(SwarmtuiError):
             await session.compare_key()
         await session.look_at_backups()
-        await session.look_at_ucp()
+        await asyncio.gather(session.look_at_ucp(), session.look_at_dtr())
         snapshot = session.snapshot
         found, unread = found_in(session)
         worst = max((finding.severity for finding in found), default=Severity.ADVICE)
@@ -70,7 +71,7 @@ def print_cluster(name: str, through: str, snapshot: Snapshot, found: list[Findi
     print(f"{raft}; leader {leader}; {ready}/{len(snapshot.nodes)} nodes ready; {len(snapshot.services)} services")
     if snapshot.backups is not None and snapshot.backups.state(now := time.time()) == "ok":
         print(f"The newest backup that is proved is {age_words(now - snapshot.backups.proved_at)} old.")
-    if words := ucp_words(snapshot):
+    for words in filter(None, (ucp_words(snapshot), dtr_words(snapshot))):
         print(words)
     for finding in found:
         print(f"{finding.severity.name}: {finding.what} {finding.advice} [{finding.rule}]")
@@ -117,6 +118,7 @@ def as_json_object(
         "services": len(snapshot.services),
         "backups": None if snapshot.backups is None else _held(snapshot.backups),
         "ucp": ucp_object(snapshot),
+        "dtr": dtr_object(snapshot),
         "findings": [
             {
                 "rule": finding.rule,

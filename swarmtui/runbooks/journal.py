@@ -54,7 +54,8 @@ class StepRecord:
 
 @dataclass
 class RunRecord:
-    """One run as its journal tells it. `outcome` is "" while it is under way, or was cut off."""
+    """One run as its journal tells it. `outcome` is "" while it is under way, or was cut off; `drafts`: what parts were
+    planned from when their turn came (`parts.Draft`), by the id of their stage."""
 
     id: str
     runbook: str = ""
@@ -71,6 +72,7 @@ class RunRecord:
     outcome: str = ""
     detail: str = ""
     steps: dict[str, StepRecord] = field(default_factory=dict)
+    drafts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class JournalError(SwarmtuiError):
@@ -190,6 +192,9 @@ def _apply(record: RunRecord, entry: Mapping[str, Any]) -> None:
         if kind != "effect":
             step.state, step.ended_at = kind, at
         step.detail = str(entry.get("detail", step.detail))
+    elif kind == "drafted":
+        record.steps = {key: step for key, step in record.steps.items() if not key.startswith(f"{step_id}/")}
+        record.drafts[step_id] = {name: entry.get(name) for name in ("runbook", "version", "params", "facts")}
     elif kind == "end":
         record.outcome, record.detail, record.ended_at = str(entry.get("outcome")), str(entry.get("detail", "")), at
 

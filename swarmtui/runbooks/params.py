@@ -38,6 +38,14 @@ def text(value: str) -> str:
     return value.strip()
 
 
+def address(value: str) -> str:
+    """An IP address or the name of a network card."""
+    found = text(value)
+    if any(character.isspace() or character in "'\"$`\\" for character in found):
+        raise ValueError("is neither an IP address nor a network card")
+    return found
+
+
 def names(value: str) -> tuple[str, ...]:
     """One or more names, separated by commas, each once."""
     return tuple(dict.fromkeys(text(part) for part in value.split(",")))

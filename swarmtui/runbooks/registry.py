@@ -53,9 +53,22 @@ _WHERE = {
     "ucp.join": "ucp.join:JoinUcp",
     "ucp.user": "ucp.users:CreateUser",
     "ucp.bundle": "ucp.bundles:GetBundle",
+    "ucp.revoke": "ucp.revoke:RevokeBundle",
     "ucp.backup": "ucp.backup:UcpBackup",
     "ucp.restore": "ucp.restore:UcpRestore",
     "ucp.uninstall": "ucp.uninstall:Uninstall",
+    "dtr.install": "dtr.install:Install",
+    "dtr.join": "dtr.join:Join",
+    "dtr.reconfigure": "dtr.reconfigure:ReconfigureDtr",
+    "dtr.upgrade-check": "dtr.upgrade:UpgradeCheck",
+    "dtr.backup": "dtr.backup:DtrBackup",
+    "dtr.restore": "dtr.restore:DtrRestore",
+    "dtr.remove": "dtr.remove:Remove",
+    "dtr.destroy": "dtr.destroy:Destroy",
+    "dtr.repair": "dtr.repair:Repair",
+    "dtr.storage": "dtr.storage:SetStorage",
+    "platform.backup": "platform.backup:PlatformBackup",
+    "platform.recover": "platform.recover:PlatformRecover",
 }
 """The module, under this package, and the class of each."""
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
+
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.journal import RunRecord, StepRecord
+from swarmtui.runbooks.parts import Draft, grown
 from swarmtui.runbooks.runbook import Plan, Step
 
 WORDS = {"intended": "CUT OFF", "done": "done, verified", "already": "nothing to do", "failed": "FAILED"}
@@ -30,7 +33,8 @@ def planned(record: RunRecord) -> Plan:
             "Begin it anew: what is done already will be found done.",
         )
     try:
-        return runbook.plan(record.params, record.facts)
+        drafts = {stage: msgspec.convert(told, Draft) for stage, told in record.drafts.items()}
+        return grown(runbook.plan(record.params, record.facts), drafts)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(
             f"The journal of {record.id} says what cannot be planned ({type(error).__name__}).",
@@ -77,7 +81,8 @@ def report(record: RunRecord) -> str:
         out += ["", f"Safety rules accepted: {', '.join(record.accepted)}."]
     if record.outcome != "done":
         out += ["", *_where_it_stands(record, plan)]
-    if plan is not None and (said := [*plan.warnings, *plan.notes]):
+    plans = [plan, *plan.parts.values()] if plan is not None else []
+    if said := list(dict.fromkeys(line for each in plans for line in (*each.warnings, *each.notes))):
         out += ["", "What the plan said:", "", *(f"- {one_line(line)}" for line in said)]
     if steps:
         out += ["", "| | Step | How it went | Began | Took |", "|---|---|---|---|---|"]

@@ -11,7 +11,7 @@ import json
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
 
@@ -168,6 +168,8 @@ class Plan:
             first; of the Swarm `cluster_id`.
         nothing: why nothing is to be done; "" when there are steps.
         cluster_id: of the Swarm it is about, where no session looks at one; "" where that does not matter.
+        parts: the plans of other runbooks whose steps are among these, by the id of the step they stand behind
+            (`parts.Stage`).
     """
 
     runbook: str
@@ -190,6 +192,7 @@ class Plan:
     exclusive_hosts: tuple[str, ...] = ()
     nothing: str = ""
     cluster_id: str = ""
+    parts: Mapping[str, Plan] = field(default_factory=dict)
 
     @property
     def danger(self) -> Danger:

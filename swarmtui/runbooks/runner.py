@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.runbooks.journal import JournalWriter, RunRecord, StepRecord
 from swarmtui.runbooks.locking import held
+from swarmtui.runbooks.parts import Draft, Stage, can_leave, outer_steps, with_part, without_part
 from swarmtui.runbooks.runbook import Facts, Plan, Step, Voice
 from swarmtui.session import SETTLE_SECONDS, Session
 
@@ -35,7 +39,7 @@ class State(StrEnum):
 
 
 BY_HAND = "Done by hand, and verified here."
-FINISHED = frozenset({State.DONE, State.ALREADY, State.SKIPPED})
+FINISHED: frozenset[str] = frozenset({State.DONE, State.ALREADY, State.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Event:
     """Something a watcher of the run may show.
 
     Attributes:
-        kind: state, said, progress or end.
+        kind: state, said, progress or end; drafted: the plan has more steps now (`Runner.plan`).
         step: id of the step; "" for the run itself.
         point: for tests and reports, the exact point reached: intent, effect or proof.
     """
@@ -58,12 +62,14 @@ class Event:
 
 
 class Choice(StrEnum):
-    """go, retry: the program does the step; by hand: a person does it, and it is verified here."""
+    """go, retry: the program does the step; by hand: a person does it, and it is verified here; leave: its part of the
+    plan stays as it is, and the next one is begun, where that is possible (`parts.can_leave`); else it is a stop."""
 
     GO = "go"
     RETRY = "retry"
     BY_HAND = "by hand"
     SKIP = "skip"
+    LEAVE = "leave"
     STOP = "stop"
 
 
@@ -73,6 +79,10 @@ class Decision:
 
     choice: Choice
     reason: str = ""
+
+
+ENDS = {Choice.STOP: "failed", Choice.LEAVE: "left"}
+"""Choices after which a step that failed stays as it is: how that is told (`Outcome`)."""
 
 
 class Decider(Protocol):
@@ -87,10 +97,10 @@ class Decider(Protocol):
 
 
 class StopAtFailure:
-    """Nobody to ask: the first failure ends the run."""
+    """Nobody to ask: the first failure ends the run, or the part of it that can be left."""
 
     async def failed(self, step: Step, error: SwarmtuiError) -> Decision:
-        return Decision(Choice.STOP)
+        return Decision(Choice.LEAVE)
 
     async def held(self, step: Step) -> Decision:
         return Decision(Choice.STOP)
@@ -105,7 +115,7 @@ class _Stopped(SwarmtuiError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. result: done, failed or stopped."""
+    """How a run ended. result: done, failed or stopped; within a run also left: its part failed, others go on."""
 
     result: str
     step: str = ""
@@ -144,10 +154,16 @@ class Runner:
         self._record = record
         self._accepted = accepted or []
         self._settle_seconds = settle_seconds
+        self._locks = AsyncExitStack()
         self._stop = False
         self.holds = False
         """Whether it asks before each step that is still to do; may be set at any time."""
         self._before: dict[str, Facts] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, with the parts that were drafted since it began."""
+        return self._plan
 
     def stop(self) -> None:
         """Lets the step under way finish, and begins no other."""
@@ -174,9 +190,10 @@ class Runner:
         else:
             self._writer.write("resume")
         try:
-            async with held(self._session, self._plan, self._writer.run_id, self._say_first):
-                with self._session.avoiding(self._plan.leaving):
-                    outcome = await self._run_steps()
+            async with self._locks:
+                if not any(isinstance(step, Stage) for step in self._plan.steps):
+                    await self._hold(self._plan, self._say_first)
+                outcome = await self._run_steps()
         except RefusedError as error:
             self._writer.write("end", outcome="failed", detail=error.what)
             raise
@@ -187,17 +204,74 @@ class Runner:
         self._observe(Event("end", outcome.step, text=outcome.result))
         return outcome
 
+    async def _hold(self, plan: Plan, say: Callable[[str], None]) -> None:
+        """Lays the locks of a plan, or of a part of it; until the run ends."""
+        await self._locks.enter_async_context(held(self._session, plan, self._writer.run_id, say))
+        self._locks.enter_context(self._session.avoiding(plan.leaving))
+
     async def _run_steps(self) -> Outcome:
-        for step in self._plan.steps:
+        left: Outcome | None = None
+        for step in outer_steps(self._plan):
+            ended = await self._each((step,))
+            if ended is None and isinstance(step, Stage) and step.id in self._plan.parts:
+                ended = await self._part(step, self._plan.parts[step.id])
+            if ended is not None and ended.result != "left":
+                return ended
+            left = ended or left
+        return replace(left, result="failed") if left is not None else Outcome("done")
+
+    async def _each(self, steps: Sequence[Step]) -> Outcome | None:
+        """Steps one after the other; how the run ends, where one of them ended it."""
+        for step in steps:
             known = self._record.steps.get(step.id) if self._record else None
             if known is not None and known.state in FINISHED:
                 self._observe(Event("state", step.id, State(known.state), known.detail))
                 continue
             if self._stop:
                 return Outcome("stopped", step.id)
-            if (ended := await self._step(step, known)) is not None:
+            if step.id in self._plan.parts:
+                # The part was drafted with what was confirmed, or before a run that was cut off came to say so.
+                self._told_drafted(step, self._plan.parts[step.id])
+            elif (ended := await self._step(step, known)) is not None:
                 return ended
-        return Outcome("done")
+        return None
+
+    async def _part(self, stage: Stage, part: Plan, *, fresh: bool = False) -> Outcome | None:
+        """The steps of a part, within its own locks.
+
+        Args:
+            fresh: it was drafted just now.
+        """
+        done = {key for key, known in self._record.steps.items() if known.state in FINISHED} if self._record else set()
+        first = next((step for step in part.steps if step.id not in done), None)
+        while first is not None:
+            if self._stop:
+                return Outcome("stopped", first.id)
+            try:
+                await stage.enter(self._session)
+                if self._record is not None and not fresh and (why := await stage.stale(self._session)):
+                    return await self._anew(stage, why)
+                await self._hold(part, partial(self._say, first))
+                break
+            except SwarmtuiError as error:
+                decision = await self._tell_failed(first, error)
+                if decision.choice in ENDS:
+                    return Outcome(ENDS[decision.choice], first.id, error)
+        return await self._each(part.steps)
+
+    async def _anew(self, stage: Stage, why: str) -> Outcome | None:
+        """Drafts a part once more, of which an earlier try is of no use, and does it."""
+        assert self._record is not None
+        self._say(stage, why)
+        self._plan = without_part(self._plan, stage)
+        self._record.steps = {
+            key: known for key, known in self._record.steps.items() if not key.startswith(f"{stage.id}/")
+        }
+        self._before.pop(stage.id, None)
+        if (ended := await self._step(stage, None)) is not None:
+            return ended
+        part = self._plan.parts.get(stage.id)
+        return await self._part(stage, part, fresh=True) if part is not None else None
 
     async def _step(self, step: Step, known: StepRecord | None) -> Outcome | None:
         """Brings one step to its end, done or skipped; returns how the run ends where that is not to be."""
@@ -206,8 +280,8 @@ class Runner:
         if self.holds:
             decision = await self._decision(step, self._decider.held)
         while True:
-            if decision.choice is Choice.STOP:
-                return Outcome("failed" if error is not None else "stopped", step.id, error)
+            if decision.choice in ENDS:
+                return Outcome(ENDS[decision.choice] if error is not None else "stopped", step.id, error)
             if decision.choice is Choice.SKIP:
                 self._writer.write("skipped", step=step.id, detail=decision.reason)
                 self._observe(Event("state", step.id, State.SKIPPED, decision.reason))
@@ -217,9 +291,13 @@ class Runner:
                 return None
             if isinstance(error, _Stopped):
                 return Outcome("stopped", step.id)
-            self._writer.write("failed", step=step.id, detail=str(error))
-            self._observe(Event("state", step.id, State.FAILED, str(error)))
-            decision = await self._decision(step, partial(self._decider.failed, error=error))
+            decision = await self._tell_failed(step, error)
+
+    async def _tell_failed(self, step: Step, error: SwarmtuiError) -> Decision:
+        """Writes down that a step failed, and asks what to do about it."""
+        self._writer.write("failed", step=step.id, detail=str(error))
+        self._observe(Event("state", step.id, State.FAILED, str(error)))
+        return await self._decision(step, partial(self._decider.failed, error=error))
 
     async def _decision(self, step: Step, ask: Callable[[Step], Awaitable[Decision]]) -> Decision:
         """Asks until the answer is one that this step allows: a skip needs a step that may be skipped, and a reason; by
@@ -228,6 +306,8 @@ class Runner:
             decision = await ask(step)
             if decision.choice is Choice.SKIP and not (step.skippable and decision.reason.strip()):
                 continue
+            if decision.choice is Choice.LEAVE and not can_leave(self._plan, step):
+                return Decision(Choice.STOP)
             if decision.choice is not Choice.BY_HAND or step.shown:
                 return decision
         return Decision(Choice.STOP)
@@ -278,6 +358,10 @@ class Runner:
             if decision.choice is Choice.STOP:
                 raise _Stopped("Stopped while a step was done by hand.")
             by_hand = decision.choice is Choice.GO
+        if isinstance(step, Stage) and not by_hand:
+            self._observe(Event("state", step.id, State.RUNNING, point="intent"))
+            await self._draft(step, before, voice)
+            return
         if not by_hand:
             self._observe(Event("state", step.id, State.RUNNING, point="intent"))
             await step.run(session, before, voice)
@@ -286,6 +370,19 @@ class Runner:
         await step.verify(session, before, voice)
         self._writer.write("done", step=step.id, **({"detail": BY_HAND} if by_hand else {}))
         self._observe(Event("state", step.id, State.DONE, BY_HAND if by_hand else "", point="proof"))
+
+    async def _draft(self, stage: Stage, before: Facts, voice: Voice) -> None:
+        """Has a part planned, and takes its steps in; they are on disk before the first of them begins."""
+        part = await stage.draft(self._session, before, voice)
+        self._writer.write("drafted", step=stage.id, **msgspec.to_builtins(Draft.of(part)))
+        self._plan = with_part(self._plan, stage, part)
+        self._observe(Event("drafted", stage.id))
+        self._told_drafted(stage, part)
+
+    def _told_drafted(self, stage: Step, part: Plan) -> None:
+        detail = part.nothing or f"Planned: {part.title}."
+        self._writer.write("done", step=stage.id, detail=detail)
+        self._observe(Event("state", stage.id, State.DONE, detail, point="proof"))
 
     def _say_first(self, line: str) -> None:
         """What is to be said before the first step."""

@@ -19,7 +19,7 @@ from swarmtui.link.ssh import Completed
 from swarmtui.link.target import SshTarget
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Danger
-from swarmtui.runbooks.swarm.backups import backup_facts
+from swarmtui.runbooks.swarm.backups import here
 from swarmtui.runbooks.swarm.backups.backup_steps import tar_trouble
 from swarmtui.vault import Kind, Secret
 from tests import builders as b
@@ -229,21 +229,21 @@ async def test_the_real_data_root_is_archived(opened: Any) -> None:
 
 async def test_no_space_or_no_right_here(opened: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     session = opened()
-    monkeypatch.setattr(backup_facts, "free_in", lambda folder: (100_000_000, ""))
+    monkeypatch.setattr(here, "free_in", lambda folder: (100_000_000, ""))
     with pytest.raises(RefusedError, match=f"There are 100 MB free in {session.folder}, and 162 MB are needed"):
         await made(session)
-    monkeypatch.setattr(backup_facts, "free_in", lambda folder: (-1, "/x cannot be written to."))
+    monkeypatch.setattr(here, "free_in", lambda folder: (-1, "/x cannot be written to."))
     with pytest.raises(RefusedError, match=r"cannot be kept in .*: /x cannot be written to"):
         await made(session)
 
 
 def test_where_there_is_room(tmp_path: Path) -> None:
-    free, trouble = backup_facts.free_in(tmp_path / "not" / "there" / "yet")
+    free, trouble = here.free_in(tmp_path / "not" / "there" / "yet")
     found = os.statvfs(tmp_path)
     assert trouble == ""
     assert abs(free - found.f_bavail * found.f_frsize) < 1 << 30
     (tmp_path / "file").touch()
-    assert backup_facts.free_in(tmp_path / "file") == (-1, f"{tmp_path}/file cannot be written to.")
+    assert here.free_in(tmp_path / "file") == (-1, f"{tmp_path}/file cannot be written to.")
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swarmtui import config
 from swarmtui.backups.catalogue import Catalogue, Entry
@@ -24,20 +25,28 @@ from swarmtui.errors import UsageError
 from swarmtui.model.text import one_line
 from swarmtui.vault import Kind, Secret, Vault, VaultError, shared
 
+if TYPE_CHECKING:
+    from swarmtui.backups.dtr.contents import Contents as DtrContents
+
+WHOSE = {"swarm": "the Swarm", "ucp": "UCP", "dtr": "DTR"}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Imports one file. Returns 0, or raises."""
     parser = Parser(
         "swarmtui backups import",
         description="Takes in an archive that was made by hand: a tar or tar.gz of /var/lib/docker/swarm, also "
-        "encrypted with age; or what the backup command of UCP wrote. The file stays as it is. A passphrase is asked "
-        "for, or read from standard input.",
+        "encrypted with age; or what the backup command of UCP or of DTR wrote. The file stays as it is. A passphrase "
+        "is asked for, or read from standard input.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the archive, such as swarm.bkp")
     parser.add_argument(
         "--name", default="", metavar="NAME", help="what people call its cluster, as in the configuration"
     )
-    parser.add_argument("--instance", default="", metavar="ID", help="of UCP, where a backup of it does not tell")
+    parser.add_argument(
+        "--instance", default="", metavar="ID", help="of UCP, where the backup does not tell; one of DTR never does"
+    )
+    parser.add_argument("--replica", default="", metavar="ID", help="of DTR, that a backup of it was taken from")
     parser.add_argument(
         "--ucp-version", default="", metavar="VERSION", help="of UCP, such as 2.2.5, where a backup of it does not tell"
     )
@@ -53,6 +62,8 @@ async def _import(options: Namespace, known: config.Config) -> int:
     if await asyncio.to_thread(_is_ucps, path):
         return await _import_ucp(options, known)
     identity = identity_of(options.identity) or await asyncio.to_thread(_passphrase, path)
+    if (dtr := await _dtr_in(path, identity)) is not None:
+        return await _import_dtr(options, known, dtr, identity=identity)
     cluster_id = await in_thread(lambda stop: cluster_in(path, identity))
     name = options.name or await _name(cluster_id)
     keys = await keys_of(vault_of(known, name), cluster_id)
@@ -88,7 +99,10 @@ async def _import_ucp(options: Namespace, known: config.Config) -> int:
     path: Path = options.file
     sealed = await asyncio.to_thread(form_of_file, path) == "openpgp"
     passphrase = await asyncio.to_thread(_asked, path) if sealed else None
-    contents = await in_thread(lambda stop: look(path, *((passphrase,) if passphrase is not None else ())))
+    given = (passphrase,) if passphrase is not None else ()
+    if sealed and (dtr := await _dtr_in(path, None, *given)) is not None:
+        return await _import_dtr(options, known, dtr, passphrases=given)
+    contents = await in_thread(lambda stop: look(path, *given))
     instance = contents.instance_id or options.instance
     name = options.name or (await _name(instance) if instance else "")
     vault, settings = vault_of(known, name), known.backups_of(name)
@@ -108,6 +122,46 @@ async def _import_ucp(options: Namespace, known: config.Config) -> int:
     )
     if passphrase is not None:
         await _keep(vault, entry, passphrase, name)
+    _tell(entry, as_json_=options.json)
+    return 0
+
+
+async def _dtr_in(path: Path, identity: Secret | None, *passphrases: Secret) -> DtrContents | None:
+    """What is in a backup of DTR; None for what is none. Raises BackupError."""
+    from swarmtui.backups.dtr.imports import look
+    from swarmtui.backups.taking_in import explained
+
+    with explained(path):
+        return await in_thread(lambda stop: look(path, identity, *passphrases))
+
+
+async def _import_dtr(
+    options: Namespace,
+    known: config.Config,
+    contents: DtrContents,
+    *,
+    identity: Secret | None = None,
+    passphrases: tuple[Secret, ...] = (),
+) -> int:
+    from swarmtui.backups.dtr.imports import import_file as import_dtr
+
+    name = options.name or (await _name(options.instance) if options.instance else "")
+    settings = known.backups_of(name)
+    encryption = await encryption_of(settings.recipients, vault_of(known, name), options.instance)
+    entry = await in_thread(
+        lambda stop: import_dtr(
+            Catalogue(config.backups_dir(settings)),
+            options.file,
+            contents,
+            instance=options.instance,
+            replica=options.replica,
+            identity=identity,
+            passphrases=passphrases,
+            encryption=encryption,
+            cluster=name,
+            cancelled=stop,
+        )
+    )
     _tell(entry, as_json_=options.json)
     return 0
 
@@ -140,8 +194,9 @@ def _tell(entry: Entry, *, as_json_: bool) -> None:
         print(f"Prove it now: swarmtui backups verify {entry.id}")
     if entry.whole.protected == "":
         print(
-            "swarmtui: It is kept in clear: whoever reads it has every secret of the Swarm. Name recipients of age in "
-            f"the configuration ([backups] recipients), or: swarmtui secrets set backup-passphrase {entry.cluster_id}",
+            f"swarmtui: It is kept in clear: whoever reads it has every secret of {WHOSE[entry.kind]}. "
+            "Name recipients of age in the configuration ([backups] recipients), or: "
+            f"swarmtui secrets set backup-passphrase {entry.cluster_id}",
             file=sys.stderr,
         )
 

@@ -13,6 +13,7 @@ import msgspec
 from swarmtui import config
 from swarmtui.backups.catalogue import Entry
 from swarmtui.backups.draft import Leftover
+from swarmtui.backups.dtr.contents import product
 from swarmtui.backups.manifest import Manifest
 from swarmtui.cli.backups.common import (
     SCHEMA,
@@ -80,6 +81,8 @@ def _row(entry: Entry, now: float) -> tuple[str, ...]:
 
 
 def _how(manifest: Manifest) -> str:
+    if manifest.dtr is not None:
+        return product(manifest.dtr.version)
     return manifest.how if manifest.ucp is None else f"UCP {one_line(manifest.ucp.version)}"
 
 

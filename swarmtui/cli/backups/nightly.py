@@ -29,11 +29,13 @@ def main(arguments: Sequence[str]) -> int:
     own code: 1 failed, 2 wrong usage, 3 unreachable, 4 refused by a safety rule."""
     parser = Parser(
         "swarmtui backups nightly",
-        description="What the schedule runs: takes a backup, verifies it, copies all that is not copied yet, prunes. "
+        description="What the schedule runs: takes a backup, verifies it (with --ucp also one of UCP), copies all that "
+        "is not copied yet, prunes. "
         "Says the exit code of each. Exit 0 all went well; else the backup's code, or 1 where a later stage failed. "
         "A backup that was not taken or not proved prunes nothing.",
     )
     parser.add_argument("--target", required=True, metavar="NAME", help="which cluster, by its name")
+    parser.add_argument("--ucp", action="store_true", help="back UCP (MKE) up as well, after the Swarm")
     parser.add_argument("--no-prune", action="store_true", help="keep everything")
     parser.add_argument("--prune-copies", action="store_true", help="prune the copies in other places too")
     parser.add_argument("--spread", type=int, default=0, metavar="SECONDS", help="begin by chance up to so much later")
@@ -67,8 +69,11 @@ def _night(options: Namespace, known: Config) -> int:
             stages[title] = error.exit_code
         return stages[title] == 0
 
-    taken = stage("backup", lambda: _backup(name, of_run, more))
+    taken = stage("backup", lambda: _backup("swarm.backup", name, of_run, more))
     proved = taken and stage("verify", lambda: _verify(known, name, began, more))
+    if options.ucp:
+        # Opened and looked into by the run itself. In the documented order: first the Swarm, then UCP.
+        proved = stage("ucp", lambda: _backup("ucp.backup", name, of_run, more)) and proved
     if settings.copies:
         stage("copy", lambda: _copies(name, of_copy, more))
     if proved and not options.no_prune:
@@ -87,13 +92,13 @@ def _night(options: Namespace, known: Config) -> int:
     return code
 
 
-def _backup(name: str, accept: list[str], more: list[str]) -> int:
+def _backup(runbook: str, name: str, accept: list[str], more: list[str]) -> int:
     from swarmtui.cli.run import main as run
 
     # What is accepted once and for all need not be broken every night.
     accept = list(accept)
     while True:
-        arguments = ["swarm.backup", "--target", f"cluster:{name}", "--yes", *more]
+        arguments = [runbook, "--target", f"cluster:{name}", "--yes", *more]
         try:
             return run([*arguments, *(word for rule in accept for word in ("--accept", rule))])
         except NotBrokenError as error:
@@ -103,7 +108,7 @@ def _backup(name: str, accept: list[str], more: list[str]) -> int:
 def _verify(known: Config, name: str, began: float, more: list[str]) -> int:
     from swarmtui.cli.backups.verify import main as verify
 
-    newest = all_entries(known, name)[0][1]
+    newest = next(entry for _, entry in all_entries(known, name) if entry.kind == "swarm")
     last = newest.last_verified
     if last is not None and last.at >= began and newest.would_restore == "yes":
         # The run looked into it while it was still in clear; once it is encrypted perhaps nobody here can.

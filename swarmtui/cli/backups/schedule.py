@@ -63,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--at", default="03:30", metavar="HH:MM", help="when, by this machine's clock (default 03:30)")
     parser.add_argument("--cron", action="store_true", help="a line in your crontab instead of a timer")
     parser.add_argument("--on-failure", default="", metavar="UNIT", help="a unit that is started when a night fails")
+    parser.add_argument("--ucp", action="store_true", help="the run backs UCP (MKE) up as well")
     parser.add_argument("--no-prune", action="store_true", help="the run keeps everything")
     parser.add_argument("--prune-copies", action="store_true", help="the run prunes the copies in other places too")
     parser.add_argument("--remove", action="store_true", help="end it")
@@ -130,7 +131,7 @@ async def _plan(options: Namespace, known: Config) -> Draft:
         plans.SPREAD,
         Path.home(),
         system,
-        tuple(credentials_for(there, options.target, cluster_id, _named(cluster))),
+        tuple(credentials_for(there, options.target, cluster_id, _named(cluster), ucp=options.ucp)),
         on_failure,
         config.state_dir() / f"nightly-{options.target}.log",
         {name: os.environ[name] for name in _FOLDERS if os.environ.get(name)},
@@ -147,6 +148,7 @@ def _command(options: Namespace, known: Config) -> tuple[str, ...]:
     words += ["--config", str(known.path.absolute())]
     if options.cron:
         words += ["--spread", str(plans.SPREAD)]
+    words += ["--ucp"] if options.ucp else []
     words += ["--no-prune"] if options.no_prune else []
     words += ["--prune-copies"] if options.prune_copies else []
     for rule in options.accept:
@@ -192,6 +194,8 @@ def _judge(draft: Draft, options: Namespace, known: Config, job: Job, cluster_id
         else:
             what = f"Autolock is on. {key.words} The manager would stay locked after each backup. {key.next_step}"
             draft.rules.append(Rule("schedule-without-custody", options.target, what))
+    if options.ucp:
+        _judge_ucp(draft, options.target, held(Kind.UCP_PASSPHRASE), held(Kind.UCP_PASSWORD))
     opens = held(Kind.BACKUP_PASSPHRASE)
     if opens.durable:
         draft.notes.append(opens.words)
@@ -209,6 +213,19 @@ def _judge(draft: Draft, options: Namespace, known: Config, job: Job, cluster_id
             "The run has no ssh agent: the keys it logs in with must be files without a passphrase, or their "
             "passphrases credentials (swarmtui.ssh-passphrase.*)."
         )
+
+
+def _judge_ucp(draft: Draft, target: str, sealed: Custody, login: Custody) -> None:
+    """What a run needs to back UCP up: its passphrase, without which nobody restores; a login, to note the accounts."""
+    if sealed.durable:
+        draft.notes.append(sealed.words)
+    else:
+        what = f"{sealed.words} UCP's backups would be sealed with one that nobody keeps. {sealed.next_step}"
+        draft.rules.append(Rule("schedule-without-custody", target, what))
+    if login.durable:
+        draft.notes.append(login.words)
+    else:
+        draft.warnings.append(f"UCP's accounts will not be noted with its backups. {login.words} {login.next_step}")
 
 
 def _sources(cluster: ClusterConfig, kind: Kind) -> list[str]:

@@ -12,8 +12,9 @@ import msgspec
 
 from swarmtui import config
 from swarmtui.backups.catalogue import Entry
+from swarmtui.backups.dtr.contents import product
 from swarmtui.backups.errors import BackupError
-from swarmtui.backups.manifest import HOT, Manifest, UcpManifest
+from swarmtui.backups.manifest import HOT, DtrManifest, Manifest, UcpManifest
 from swarmtui.backups.raft import Contents
 from swarmtui.cli.backups.common import (
     SCHEMA,
@@ -117,17 +118,19 @@ def _manifest(manifest: Manifest) -> list[str]:
     ]
     if manifest.ucp is not None:
         lines += ucp_lines(manifest.ucp)
+    if manifest.dtr is not None:
+        lines += dtr_lines(manifest.dtr)
     if manifest.source == "imported":
         lines.append(f"  imported from {one_line(manifest.imported_from)}")
     if manifest.cold is False:
         lines.append(f"  hot: {HOT}")
-    elif manifest.cold and manifest.ucp is None:
+    elif manifest.cold and manifest.kind == "swarm":
         lines.append(f"  cold: Docker was down on that manager for {manifest.downtime_seconds:.1f} s")
     if manifest.quorum:
         lines.append(f"  quorum: {one_line(manifest.quorum)}")
     if manifest.raft_index:
         lines.append(f"  raft: term {manifest.raft_term}, entry {manifest.raft_index}")
-    if manifest.ucp is None:
+    if manifest.kind == "swarm":
         lines.append(f"  autolock: {_lock(manifest)}")
     sealed = {
         "openpgp": "sealed by UCP with its passphrase (OpenPGP)",
@@ -153,6 +156,19 @@ def ucp_lines(ucp: UcpManifest) -> list[str]:
     people = [account for account in ucp.accounts if not account.org]
     admins = sum(account.admin for account in people)
     return [*lines, f"  accounts: {len(people)}, {admins} of them administrators"]
+
+
+def dtr_lines(dtr: DtrManifest) -> list[str]:
+    """What only a backup of DTR has, in words."""
+    replica = f", replica {one_line(dtr.replica_id)}" if dtr.replica_id else ""
+    of = f" of {len(dtr.replicas)}" if len(dtr.replicas) > 1 else ""
+    lines = [f"  of {product(dtr.version)}{replica}{of}: only that version restores it"]
+    if dtr.external_url:
+        lines.append(f"  external URL: {one_line(dtr.external_url)}")
+    many = "nobody could ask DTR for them" if dtr.repositories is None else f"{len(dtr.repositories)}"
+    lines.append(f"  repositories: {many}")
+    lines.append(f"  images: NOT in it; they are {one_line(dtr.images)}. Users and teams are UCP's.")
+    return lines
 
 
 def _lock(manifest: Manifest) -> str:
