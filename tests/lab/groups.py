@@ -57,7 +57,7 @@ def group(items: list[pytest.Item]) -> None:
 def lab_of(path: Path) -> str:
     """The group of a file's tests on labs."""
     stem = path.stem.removeprefix("test_")
-    if "standins" in path.parts or stem.startswith("ucp"):
+    if "standins" in path.parts or stem.startswith(("ucp", "dtr")):
         return "lab-ucp"
     if "contract" in path.parts:
         return "lab-contract"

@@ -32,6 +32,7 @@ _FILES = {
 }
 _IMPORTS = (
     "standin.__main__ standin.agent standin.bundles standin.commands standin.controller standin.store standin.relay"
+    " standin.dtr.main standin.dtr.phase1 standin.dtr.phase2 standin.dtr.nginx standin.dtr.store standin.dtr.table"
     " encodings.idna"
     " encodings.cp437 encodings.latin_1 encodings.ascii email.message email.parser getpass zipfile tarfile gzip"
     " cryptography.hazmat.backends.openssl.backend"
@@ -111,7 +112,8 @@ def compiled(file: Path) -> bytes:
 @cache
 def root() -> bytes:
     """The tar of the image's root folder."""
-    program = {f"standin/standin/{file.stem}.pyc": compiled(file) for file in sorted(PROGRAM.glob("*.py"))}
+    sources = sorted(PROGRAM.rglob("*.py"))
+    program = {f"standin/standin/{file.relative_to(PROGRAM).with_suffix('.pyc')}": compiled(file) for file in sources}
     digest = hashlib.sha256(b"".join(program.values())).hexdigest()[:12]
     kept = CACHE / f"standin-{_recipe()}-{digest}.tar"
     if kept.exists():

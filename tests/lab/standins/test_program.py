@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     (folder / "standin").symlink_to(Path(__file__).with_name("program"))
     sys.path.insert(0, str(folder))
     try:
+        import standin.dtr.archive
+        import standin.dtr.state
+        import standin.dtr.store
+        import standin.dtr.table
         import standin.pgp
         import standin.pki
         import standin.state
@@ -108,3 +114,82 @@ def test_certificates_are_checked_before_they_are_used(program: Any) -> None:
     assert program.pki.problem({**good, "key.pem": root["key.pem"]}) == "tls: private key does not match public key"
     assert "unknown authority" in program.pki.problem({**good, "ca.pem": other["cert.pem"]})
     assert program.pki.problem({"ca.pem": b"x"}) == "missing cert.pem"
+
+
+# --- DTR ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "command", "words"),
+    [
+        ((2, 4), "emergency-repair", []),
+        ((2, 4), "backup", ["--offline-backup"]),
+        ((2, 4), "restore", ["--dtr-use-default-storage"]),
+        ((2, 4), "reconfigure", ["--storage-migrated"]),
+        ((2, 4), "install", ["--insecure-tls"]),
+        ((2, 4), "join", ["--dtr-external-url", "https://x"]),
+        ((2, 6), "install", ["--async-nfs"]),
+        ((2, 7), "destroy", ["--existing-replica-id", "00000000000a"]),
+        ((2, 7), "backup", ["--file", "x.tar"]),
+        ((2, 9), "restore", ["--unsafe-join"]),
+        ((2, 9), "images", ["--debug"]),
+        ((2, 9), "uninstall", []),
+    ],
+)
+def test_what_is_not_documented_for_dtr_is_refused(program: Any, version: Any, command: str, words: list[str]) -> None:
+    with pytest.raises(program.table.Usage):
+        program.dtr.table.parse(version, command, words, {})
+
+
+def test_the_environment_gives_what_the_command_line_does_not(program: Any) -> None:
+    environment = {"UCP_PASSWORD": "p", "UCP_URL": "https://a", "PRUNE": "true", "DTR_REPLICA_ID": "00000000000a"}
+    given = program.dtr.table.parse((2, 7), "emergency-repair", ["--ucp-url=https://b", "--y"], environment)
+    assert given == {
+        "ucp-password": "p", "ucp-url": "https://b", "prune": "true", "yes": "true",
+        "existing-replica-id": "00000000000a",
+    }  # fmt: skip
+
+
+def test_an_archive_of_dtr_is_of_one_version_and_whole(program: Any) -> None:
+    task = {"ucp": {"url": "https://a", "ca": ""}}
+    held = program.dtr.state.new(program.dtr.names.Replica("2.4.1", "00000000000a", "k"), task)
+    held["repositories"], held["tags"] = [{"name": "app"}], [{"name": "v1", "digest": "d", "repository": "admin/app"}]
+    data = program.dtr.archive.made(held, "2.4.1")
+    assert program.dtr.archive.opened(data, "2.4.1")["tags"] == held["tags"]
+    assert b"dtr-backup-v2.9.4-online/rethink/" in program.dtr.archive.made(held, "2.9.4")
+    for wrong, version in ((data, "2.4.2"), (data[: len(data) // 2], "2.4.1"), (b"", "2.4.1")):
+        with pytest.raises(program.dtr.archive.BadArchive):
+            program.dtr.archive.opened(wrong, version)
+
+
+def test_the_certificate_names_the_external_url_alone(program: Any) -> None:
+    held = program.dtr.state.new(program.dtr.names.Replica("2.4.1", "00000000000a", "k"), {"ucp": {}})
+    program.dtr.state.apply(held, {"dtr-external-url": "https://dtr.example.com:4443"}, "10.0.0.1")
+    assert program.pki.names_in(held["tls"]["cert"].encode()) == {"dtr.example.com"}
+    first = held["tls"]
+    program.dtr.state.apply(held, {"log-level": "debug"}, "10.0.0.1")
+    assert held["tls"] == first and held["settings"]["logLevel"] == "debug"
+
+
+def test_a_replica_counts_with_a_majority_only(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three members: with one other heard it can be read and changed, alone it cannot."""
+    own = program.dtr.names.Replica("2.4.1", "00000000000a", "k")
+    held = program.dtr.state.new(own, {"ucp": {}})
+    held["members"] = {f"00000000000{one}": {"joined": "2017-02-18T01:11:20Z"} for one in "abc"}
+    monkeypatch.setattr(program.dtr.store, "FILE", tmp_path / "state.json")
+    (tmp_path / "state.json").write_text(json.dumps(held))
+    store = program.dtr.store.Store(own)
+    with pytest.raises(program.dtr.rethink.NoQuorum):
+        store.state()
+    told = {"revision": 1, "sick": ["registry"], "time": "2018-01-01T00:00:00Z"}
+    store._heard["00000000000b"] = (time.monotonic(), told)
+    assert store.cluster()["health"] == {
+        "00000000000a": "OK",
+        "00000000000b": "registry is not healthy",
+        "00000000000c": "Replica reported health too long ago: 2017-02-18T01:11:20Z",
+    }
+    asked: list[str] = []
+    monkeypatch.setattr(program.dtr.rethink, "ask", lambda name, *_: asked.append(name))
+    assert store.put({**store.state(), "external": "x"})["revision"] == 2 and asked == ["00000000000b"]
+    with pytest.raises(program.dtr.rethink.Changed):
+        store.put({**store.state(), "revision": 1})

@@ -19,6 +19,10 @@ def main(words: list[str]) -> int:
         return _component(component)
     if component == "ports":
         return _ports([int(word) for word in words[1:]])
+    if "DTR_VERSION" in os.environ:
+        from standin.dtr.main import main as dtr
+
+        return dtr(words)
     return _bootstrap(words)
 
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from standin import accounts, engine, relay, saving, store
+from standin import accounts, cluster, engine, relay, saving, store
 from standin.components import SERVER_CERTS, Ucp
 from standin.engine import EngineError
 from standin.refusal import Refused
@@ -107,6 +107,9 @@ class Handler(relay.Handler):
             self.json(accounts.shown(self._user()))
         elif path == "/api/clientbundle" and (verb == "GET" or (verb == "POST" and self.ucp.number >= MKE)):
             self._bundle(query.get("label", ""), nested=verb == "POST")
+        elif path == "/standin/authenticate" and verb == "POST":  # for the stand-ins of DTR: no session is made
+            given = json.loads(self.body())
+            self.json(accounts.shown(accounts.login(store.read(), str(given["username"]), str(given["password"]))))
         elif path.startswith("/accounts"):
             parts = [unquote(part) for part in path.split("/")[2:] if part]
             self._accounts(verb, parts, query)
@@ -207,8 +210,11 @@ class Handler(relay.Handler):
                 self.json([])
                 return
             raise Refused(403, "NOT_AUTHORIZED", "access denied: no access to this resource")
-        if self.command != "GET" or path not in ("/version", "/info", "/nodes", "/containers/json"):
-            self.relay(self.path)
+        if self.command != "GET" or path not in ("/version", "/info", "/nodes", "/containers/json", "/volumes"):
+            self._hand_on(path)
+            return
+        if path in ("/containers/json", "/volumes"):
+            self.json((cluster.containers if path == "/containers/json" else cluster.volumes)(self.path))
             return
         value = engine.call("GET", self.path)
         if path == "/version":
@@ -219,12 +225,31 @@ class Handler(relay.Handler):
                 value["Components"] = [*engines, {"Name": "Universal Control Plane", "Version": self.ucp.version}]
         elif path == "/info":
             value["ServerVersion"] = f"ucp/{self.ucp.version}"
-        elif path == "/nodes":
-            value = with_messages(value, self.ucp)
         else:
-            own = engine.info()["Name"]
-            value = [{**entry, "Names": [f"/{own}{name}" for name in entry["Names"]]} for entry in value]
+            value = with_messages(value, self.ucp)
         self.json(value)
+
+    def _hand_on(self, path: str) -> None:
+        """To the engine of the node that has the container or the volume, or shall have it; else to our own."""
+        parts, asked, body = path.split("/")[1:], self.path, None
+        node: cluster.Node | None = None
+        if path == "/containers/create" and self.command == "POST":
+            node, wanted = cluster.chosen(json.loads(self.body()))
+            body = json.dumps(wanted).encode()
+        elif parts[0] == "containers" and len(parts) > 1:
+            node = cluster.holder(parts[1])
+        elif parts[0] == "volumes" and len(parts) == 3:
+            node = next((node for node in cluster.nodes() if node.name == parts[1]), None)
+            asked = self.path.replace(f"/volumes/{parts[1]}/", "/volumes/", 1)
+        if node is None or not node.address:
+            self.relay(asked, body=body)
+            return
+        link = cluster.connect(node)
+        try:
+            link.connect()
+        except OSError as error:
+            raise EngineError(500, f"Cannot connect to the Docker engine endpoint of {node.name}: {error}") from error
+        self.relay(asked, link.sock, body)
 
 
 def unhealthy(ucp: Ucp) -> list[str]:

@@ -174,6 +174,8 @@ def tar_of(files: Mapping[str, bytes], prefix: str = "") -> bytes:
                     entry = tarfile.TarInfo(prefix + folder)
                     entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                     tar.addfile(entry)
+            if name.endswith("/"):  # an empty folder
+                continue
             entry = tarfile.TarInfo(prefix + name)
             entry.size, entry.mode = len(content), 0o600 if name.endswith("key.pem") else 0o644
             tar.addfile(entry, io.BytesIO(content))

@@ -49,12 +49,19 @@ class Handler(BaseHTTPRequestHandler):
         der = self.connection.getpeercert(binary_form=True)
         return pki.common_name(der) if der else ("", "")
 
-    def relay(self, path: str) -> None:
-        """Hand this request on, and copy what comes back until the engine closes."""
+    def relay(self, path: str, link: socket.socket | None = None, body: bytes | None = None) -> None:
+        """Hand this request on, and copy what comes back until the engine closes.
+
+        Args:
+            link: to which engine; not given: to this node's own.
+            body: instead of the request's own, which was read already.
+        """
         upgrade = "upgrade" in self.headers.get("Connection", "").lower()
-        body = b"" if upgrade else self.body()
-        link = socket.socket(socket.AF_UNIX)
-        link.connect(engine.SOCKET)
+        if body is None:
+            body = b"" if upgrade else self.body()
+        if link is None:
+            link = socket.socket(socket.AF_UNIX)
+            link.connect(engine.SOCKET)
         dropped = _HOPS if upgrade else {*_HOPS, "transfer-encoding", "content-length", "upgrade"}
         lines = [f"{self.command} {path} HTTP/1.1", "Host: docker"]
         lines += [f"{key}: {value}" for key, value in self.headers.items() if key.lower() not in dropped]

@@ -118,6 +118,15 @@ def parse(version: Version, command: str, words: list[str], environment: dict[st
         for name, flag in ENVIRONMENT.items():
             if environment.get(name):
                 given[flag] = environment[name].split(",") if known[flag] == "l" else environment[name]
+    return read(known, given, words)
+
+
+def read(known: dict[str, str], given: dict[str, str | list[str]], words: list[str]) -> dict[str, str | list[str]]:
+    """Read the words of a command line into what was given already.
+
+    Raises:
+        Usage: an unknown flag, a missing value, a word that is no flag.
+    """
     here: set[str] = set()
     rest = list(words)
     while rest:
