@@ -33,9 +33,9 @@ from swarmtui.link.person import Nobody, Person
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.rivals import keep_watching
 from swarmtui.link.ssh import SshHost
-from swarmtui.link.target import SshTarget, Target, TcpTarget
+from swarmtui.link.target import SshTarget, Target
 from swarmtui.model.objects import SwarmEvent
-from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, UCP, Node, Snapshot
+from swarmtui.model.swarm import COLLECTIONS, DTR, ON_DEMAND, UCP, Node, Snapshot
 from swarmtui.model.ucp.status import UcpSeen
 from swarmtui.opening import Opening, node_target
 from swarmtui.vault import Sources, Vault, shared
@@ -75,7 +75,7 @@ class Session:
             self._engine_unasked,
             lambda: self.vault,
             held,
-            self._ucp_addresses,
+            lambda: self.opening,
             lambda node: self._hosts.reach(node_target(self.opening, node), self._unasked),
         )
         self._line = Line(lambda: self.opening, self._known, self._connect, self._works)
@@ -226,20 +226,22 @@ class Session:
         """Asks for fresh data soon."""
         self._line.look_now()
         self._beside.ucp.look_now()
+        self._beside.dtr.look_now()
 
     def want(self, names: Iterable[str]) -> None:
         """From now on exactly these collections are read besides those that always are (`ON_DEMAND`).
 
         Through whichever manager is in use, at once and after every poll; their readings tell when, and what failed.
         Those that are not wanted any more keep their last value. What is read of UCP (`UCP`) is so of all nodes then,
-        and not of its managers only.
+        and not of its managers only; what is read of DTR (`DTR`), oftener.
 
         Raises:
             ValueError: there is no collection of that name.
         """
         wanted = frozenset(names) - frozenset(COLLECTIONS)
         self._beside.ucp.want(UCP in wanted)
-        wanted -= {UCP}
+        self._beside.dtr.want(DTR in wanted)
+        wanted -= {UCP, DTR}
         if unknown := wanted - frozenset(ON_DEMAND):
             raise ValueError(f"no collections: {', '.join(sorted(unknown))}")
         self._line.want(wanted)
@@ -346,17 +348,20 @@ class Session:
         """
         await self._beside.ucp.look(everything=everything)
 
+    async def look_at_dtr(self, *, everything: bool = False) -> None:
+        """Looks once how DTR is, where there is one; what it finds is in the snapshot. Takes seconds where nobody
+        answers, and raises nothing.
+
+        Args:
+            everything: also at the nodes where it is not likely.
+        """
+        await self._beside.dtr.look(everything=everything)
+
     def note_missing_accounts(self, names: tuple[str, ...]) -> None:
         """Somebody compared UCP's accounts with those of its newest backup: these are missing."""
         seen = self.snapshot.ucp or UcpSeen()
         if names != seen.missing_accounts:
             self._known.learnt(ucp=replace(seen, missing_accounts=names))
-
-    def _ucp_addresses(self) -> tuple[str, Mapping[str, str]]:
-        told = self.opening.cluster.ucp
-        # A client bundle leads to a load balancer as a rule, and always to where its owner may go.
-        bundle = next((str(target) for target in self.opening.targets if isinstance(target, TcpTarget)), "")
-        return told.url or bundle.replace("tcp://", "https://", 1), told.managers
 
     async def _engine_unasked(self, node: Node) -> Engine:
         return await self._hosts.engine(node_target(self.opening, node), self._unasked)
@@ -377,7 +382,8 @@ class Session:
         )
         opener = manager.host.open_tcp if manager.host is not None else asyncio.open_connection
         ucp = self._beside.ucp.keep(opener)
-        return (self._read_certificates(manager), kept, rivals, ucp, *self._beside.works())
+        dtr = self._beside.dtr.keep(opener)
+        return (self._read_certificates(manager), kept, rivals, ucp, dtr, *self._beside.works())
 
     async def _read_certificates(self, manager: Manager) -> None:
         if manager.host is not None:

@@ -8,22 +8,28 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
 from swarmtui.backups.freshness import Look, keep_looking_at
+from swarmtui.config import state_dir
 from swarmtui.config.remembered import Remembered, former_targets, remember, seen
 from swarmtui.contact.known import Known
 from swarmtui.link.certificates import Opener, keep_reading
+from swarmtui.link.dtr.watching import DtrWatch
 from swarmtui.link.locked import EngineOf, keep_looking
-from swarmtui.link.target import SshTarget, parse_target
-from swarmtui.link.ucp.watching import Addresses, HostOf, UcpWatch
+from swarmtui.link.node_engines import HostOf
+from swarmtui.link.target import SshTarget, TcpTarget, parse_target
+from swarmtui.link.ucp.watching import UcpWatch
 from swarmtui.model.backups import BackupHolding
 from swarmtui.model.swarm import KeyHolding, Snapshot
 from swarmtui.opening import Opening, node_target
-from swarmtui.vault import Vault
+from swarmtui.vault import Kind, Vault, VaultError
 from swarmtui.vault.holding import compare, keep_comparing
+
+if TYPE_CHECKING:
+    from swarmtui.link.dtr.asking import Asking
 
 REMEMBER_SECONDS = 2.0
 """How often it is looked whether the nodes are others than those that were written down; that costs nothing."""
@@ -45,7 +51,7 @@ class Beside:
         engine_of: the engine of a node's own socket; asks nobody anything.
         vault: where the unlock key may be. Not opened while autolock is off.
         look: what there is of backups of a cluster (blocking).
-        ucp: where the web servers of its UCP are, as far as somebody said.
+        opening: what was said of the cluster: where the web servers of UCP and DTR are, and as whom they are asked.
         host_of: a node's host over SSH; asks nobody anything.
     """
 
@@ -56,7 +62,7 @@ class Beside:
         engine_of: EngineOf,
         vault: Callable[[], Vault],
         look: Look,
-        ucp: Addresses,
+        opening: Callable[[], Opening],
         host_of: HostOf,
     ) -> None:
         self._known = known
@@ -64,14 +70,33 @@ class Beside:
         self._engine_of = engine_of
         self._vault = vault
         self._look = look
-        self.ucp = UcpWatch(
-            lambda: known.snapshot,
-            lambda: (known.connection.node_id, known.connection.via),
+
+        def through() -> tuple[str, str]:
+            return known.connection.node_id, known.connection.via
+
+        def snapshot() -> Snapshot:
+            return known.snapshot
+
+        def ucp() -> tuple[str, Mapping[str, str]]:
+            return _ucp_addresses(opening())
+
+        def dtr() -> tuple[str, Mapping[str, str]]:
+            return opening().cluster.dtr.url, opening().cluster.dtr.replicas
+
+        def asking() -> Asking:
+            return _asking_dtr(opening, vault, lambda: known.snapshot.cluster_id)
+
+        self.ucp = UcpWatch(snapshot, through, get, host_of, engine_of, ucp, lambda seen: known.learnt(ucp=seen))
+        self.dtr = DtrWatch(
+            snapshot,
+            through,
             get,
             host_of,
             engine_of,
-            ucp,
-            lambda seen: known.learnt(ucp=seen),
+            dtr,
+            asking,
+            lambda seen: known.learnt(dtr=seen),
+            state_dir() / "dtr",
         )
 
     def works(self) -> tuple[Coroutine[Any, Any, None], ...]:
@@ -120,6 +145,35 @@ class Beside:
         before = self._known.snapshot.unlock_key
         if before is None or replace(before, at=holding.at) != holding:
             self._known.learnt(unlock_key=holding)
+
+
+def _ucp_addresses(opening: Opening) -> tuple[str, Mapping[str, str]]:
+    told = opening.cluster.ucp
+    # A client bundle leads to a load balancer as a rule, and always to where its owner may go.
+    bundle = next((str(target) for target in opening.targets if isinstance(target, TcpTarget)), "")
+    return told.url or bundle.replace("tcp://", "https://", 1), told.managers
+
+
+def _asking_dtr(opening: Callable[[], Opening], vault: Callable[[], Vault], cluster_id: Callable[[], str]) -> Asking:
+    """What asks DTR's API, as a user of UCP: DTR has none of its own. Nobody is asked for a password."""
+    from swarmtui.link.dtr.asking import Asking, Login
+
+    async def login() -> Login:
+        cluster = opening().cluster
+        user = cluster.dtr.username or cluster.ucp.username
+        # The administrator's password belongs to the cluster, that of anybody else to them; it may have been put under
+        # the name of the cluster as well as under its id.
+        prefix = "" if user == cluster.ucp.username else f"{user}@"
+        for about in dict.fromkeys((cluster_id(), opening().name)):
+            try:
+                secret = await vault().get(Kind.UCP_PASSWORD, f"{prefix}{about}") if about else None
+            except VaultError:
+                continue
+            if secret is not None:
+                return Login(user, secret)
+        return Login(user)
+
+    return Asking(login, lambda: opening().cluster.dtr.ca, state_dir() / "dtr")
 
 
 async def keep_remembering(known: Known, opening: Callable[[], Opening], folder: Callable[[], Path]) -> None:

@@ -62,6 +62,7 @@ class Known:
             rivals=kept.rivals,
             backups=kept.backups,
             ucp=kept.ucp,
+            dtr=kept.dtr,
         )
 
     def learnt(self, **changes: Any) -> None:

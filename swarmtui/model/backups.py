@@ -22,6 +22,7 @@ class BackupHolding(Struct, frozen=True):
         fresh_hours: how old that one may be.
         meant: whether somebody means to keep backups here: there are some, or the configuration speaks of them.
         trouble: why the catalogue cannot be read; "" where it can.
+        dtr_at: the newest one of DTR, which the rest does not count.
     """
 
     count: int = 0
@@ -30,6 +31,7 @@ class BackupHolding(Struct, frozen=True):
     fresh_hours: int = 26
     meant: bool = False
     trouble: str = ""
+    dtr_at: float = 0.0
 
     def state(self, now: float) -> Freshness:
         """Whether that will do, in a word."""

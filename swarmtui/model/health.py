@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from swarmtui.model.backups import BackupHolding, age_words
+from swarmtui.model.dtr.health import dtr_findings
 from swarmtui.model.finding import Finding, Severity, alarms
 from swarmtui.model.quorum import Quorum, quorum, tolerance_of
 from swarmtui.model.swarm import Availability, Node, Snapshot
@@ -44,6 +45,7 @@ def findings(snapshot: Snapshot, *, now: float, zone_label: str = "zone") -> lis
         *_tasks(snapshot),
         *_workload(snapshot),
         *ucp_findings(snapshot, now),
+        *dtr_findings(snapshot, now),
     ]
     found.sort(key=lambda f: (-f.severity, f.rule, f.about))
     return found

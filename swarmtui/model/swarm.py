@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from swarmtui.model.backups import BackupHolding
+    from swarmtui.model.dtr.seen import DtrSeen
     from swarmtui.model.objects import Config, Network, Secret, Volume
     from swarmtui.model.ucp.status import UcpSeen
 
@@ -583,6 +584,8 @@ ON_DEMAND = ("networks", "secrets", "configs", "volumes")
 """What is only read while somebody wants it (`Session.want`)."""
 UCP = "ucp"
 """What is read of UCP: of its managers always, of all nodes while somebody wants it."""
+DTR = "dtr"
+"""What is read of DTR: oftener while somebody wants it."""
 
 
 class KeyHolding(Struct, frozen=True):
@@ -623,6 +626,7 @@ class Snapshot(Struct, frozen=True):
         unlock_key: whether the vault has the cluster's unlock key; None until somebody compared.
         backups: what the catalogue has of it; None until somebody looked.
         ucp: what was read of UCP beside the polls; None where there is none, or nobody looked.
+        dtr: what was read of DTR; None as well.
     """
 
     seq: int = 0
@@ -644,6 +648,7 @@ class Snapshot(Struct, frozen=True):
     rivals: frozenset[str] = frozenset()
     backups: BackupHolding | None = None
     ucp: UcpSeen | None = None
+    dtr: DtrSeen | None = None
 
     @property
     def complete(self) -> bool:

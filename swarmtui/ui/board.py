@@ -26,7 +26,7 @@ from swarmtui.ui.keys import bindings
 from swarmtui.ui.layout import FIRST, WIDE_COLUMNS, WIDE_ROWS, Pane, TablePane, make_pane
 from swarmtui.ui.patience import too_slow
 from swarmtui.ui.table import Table
-from swarmtui.ui.views import NO_FACETS, NOT_YET, TITLES, TOGETHER, Facets, View, known
+from swarmtui.ui.views import NO_FACETS, TITLES, TOGETHER, Facets, View, known
 
 if TYPE_CHECKING:
     from swarmtui.ui.app import Console
@@ -95,7 +95,7 @@ class Board(Screen[None]):
         self._used_to = used_to or Habits()
         self._hints = used_to is None
         pane = self._used_to.pane
-        self._current = pane if pane in TITLES and pane not in NOT_YET else FIRST
+        self._current = pane if pane in TITLES else FIRST
         self._derived: tuple[Derived, bool] | None = None
         self._zoomed = False
         self._going = False
@@ -147,8 +147,8 @@ class Board(Screen[None]):
 
     @property
     def on_screen(self) -> tuple[str, ...]:
-        """The views that are on the screen and have rows."""
-        return tuple(name for name in (TOGETHER if self.wide else (self._current,)) if name not in NOT_YET)
+        """The views that are on the screen."""
+        return TOGETHER if self.wide else (self._current,)
 
     def _arrange(self) -> None:
         shown = TOGETHER if self.wide else (self._current,)
@@ -233,9 +233,8 @@ class Board(Screen[None]):
         self._step(-1)
 
     def _step(self, by: int) -> None:
-        names = [name for name in TOGETHER if name not in NOT_YET]
-        at = names.index(self._current) if self._current in names else -1
-        self.go_to(names[(at + by) % len(names)])
+        at = TOGETHER.index(self._current) if self._current in TOGETHER else -1
+        self.go_to(TOGETHER[(at + by) % len(TOGETHER)])
 
     def action_zoom(self) -> None:
         self._zoomed = not self._zoomed

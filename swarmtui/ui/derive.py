@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from swarmtui.model.dtr.status import Cluster, cluster, runs_dtr
 from swarmtui.model.health import Finding, alarms, findings
 from swarmtui.model.quorum import Quorum, quorum
 from swarmtui.model.swarm import Snapshot
@@ -21,6 +22,7 @@ class Derived:
         rows: view → its rows, for the views that were on the screen.
         env: what the rows depended on besides the snapshot.
         ucp: what people call the UCP that manages the Swarm; "" where there is none.
+        dtr: its DTR; None where there is none.
     """
 
     snapshot: Snapshot
@@ -32,6 +34,7 @@ class Derived:
     rows: Mapping[str, Rows]
     env: Env
     ucp: str = ""
+    dtr: Cluster | None = None
 
 
 class Deriver:
@@ -56,6 +59,7 @@ class Deriver:
                 rows={},
                 env=env,
                 ucp=product(snapshot),
+                dtr=cluster(snapshot) if runs_dtr(snapshot) else None,
             )
         env = replace(env, findings=last.findings)
         self._last = replace(last, rows={name: self._maker(name)(snapshot, env) for name in names}, env=env)

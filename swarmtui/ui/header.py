@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from swarmtui.model.backups import BackupHolding, age_words
+from swarmtui.model.dtr.status import Cluster
 from swarmtui.model.swarm import KeyHolding, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.derive import Derived
@@ -53,6 +54,15 @@ def ucp_words(product: str, snapshot: Snapshot) -> tuple[str, str]:
     if all(managers):
         return f" · {one_line(product)}", "green" if managers else ""
     return f" · {one_line(product)}: {sum(managers)}/{len(managers)} HEALTHY", "bold red"
+
+
+def dtr_words(found: Cluster | None) -> str:
+    """How many replicas are healthy; "" where all are, or there are none: the line is full at 80 columns."""
+    members = len(found.members) if found is not None else 0
+    if found is None or not members or found.healthy == members:
+        return ""
+    lost = ", QUORUM LOST" if found.quorum is False else ""
+    return f" · {one_line(found.product)}: {found.healthy}/{members} HEALTHY{lost}"
 
 
 class Header(Static):
@@ -141,6 +151,7 @@ class Header(Static):
                 second.append(*key_words(derived.snapshot.unlock_key))
         if derived.ucp:
             second.append(*ucp_words(derived.ucp, derived.snapshot))
+        second.append(dtr_words(derived.dtr), "bold red")
         if note:
             second.append(f" · {one_line(note)}", "yellow")
         return second

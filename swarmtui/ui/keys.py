@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 
 from swarmtui.errors import UsageError
 from swarmtui.ui.action import Action as Action
+from swarmtui.ui.dtr_keys import DTR_ACTIONS
 from swarmtui.ui.log_keys import BINDINGS as LOGS
 from swarmtui.ui.screen_keys import FIXED
 from swarmtui.ui.screen_keys import REMAPPABLE as SCREENS
@@ -168,6 +169,7 @@ BACKUP_ACTIONS = (
     Action("C", "backups.copy", "Copy", "Copy it away from this machine, and check the copy", "backups", tends=True),
     Action("P", "backups.prune", "Prune", "Delete what is not to be kept; shows first what", "backups", tends=True),
     Action("I", "backups.import", "Import", "Take in an archive that was made by hand", "backups", tends=True),
+    Action("A", "platform.backup", "Back up all", "Back up Swarm, UCP and DTR, one after the other", "backups"),
 )
 
 RUN_ACTIONS = (
@@ -194,6 +196,7 @@ ACTIONS: tuple[Action, ...] = (
     *STACK_ACTIONS,
     *OBJECT_ACTIONS,
     *UCP_ACTIONS,
+    *DTR_ACTIONS,
     *RUN_ACTIONS,
 )
 
@@ -215,7 +218,7 @@ LOOK: list[BindingType] = [
     Binding("t", "tasks", "Tasks", id="tasks", tooltip="Tasks of the node, service or stack"),
     Binding("l", "logs", "Logs", id="logs", tooltip="The log of the service or task"),
     Binding("s", "service", "Service", id="task.service", tooltip="The service of the task"),
-    Binding("n", "node", "Node", id="task.node", tooltip="The node of the task"),
+    Binding("n", "node", "Node", id="task.node", tooltip="The node of the task or replica"),
     Binding("h", "history", "History", id="task.history", tooltip="Also the tasks that came before in each slot"),
     Binding("p", "peek", "Peek", id="swarm.peek", tooltip="Show the join token or the unlock key, for 10 seconds"),
     Binding("o", "backup_inside", "Inside", id="backups.inside", tooltip="What is in the backup: opens it and looks"),
@@ -297,7 +300,7 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "tasks": ("nodes", "services", "stacks", "ucp"),
     "logs": ("services", "tasks"),
     "service": ("tasks",),
-    "node": ("tasks",),
+    "node": ("tasks", "dtr"),
     "history": ("tasks",),
     "peek": ("swarm",),
     "backup_inside": ("backups",),

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from swarmtui.ui.habits import Sort
 from swarmtui.ui.table import Table
-from swarmtui.ui.views import NOT_YET, TITLES, View, view
+from swarmtui.ui.views import TITLES, View, view
 
 FIRST = "nodes"
 WIDE_COLUMNS = 150
@@ -23,7 +23,6 @@ class Pane(Vertical):
     DEFAULT_CSS = """
     Pane { height: 1fr; }
     Pane > .pane-title { height: 1; background: $panel; color: $primary; padding: 0 1; text-style: bold; }
-    Pane > .pane-empty { height: 1fr; color: $foreground 60%; padding: 1 2; }
     """
 
     def __init__(self, name: str, *, shown: bool = False) -> None:
@@ -56,23 +55,13 @@ class TablePane(Pane):
         yield self.table
 
 
-class EmptyPane(Pane):
-    """A pane for what this version does not do yet; says so."""
-
-    def compose(self) -> ComposeResult:
-        yield from super().compose()
-        yield Static(NOT_YET[self.name or ""], classes="pane-empty", markup=False)
-
-
-def make_pane(name: str, sorts: Mapping[str, Sort], *, shown: bool) -> Pane:
+def make_pane(name: str, sorts: Mapping[str, Sort], *, shown: bool) -> TablePane:
     """The pane of a view.
 
     Args:
         sorts: how a person is used to have views sorted.
         shown: whether it is on the screen from the start.
     """
-    if name in NOT_YET:
-        return EmptyPane(name, shown=shown)
     made = view(name)
     sort = sorts.get(name, Sort(made.sort, made.reverse))
     if sort.column not in (column.key for column in made.columns):

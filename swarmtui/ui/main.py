@@ -168,7 +168,13 @@ class MainScreen(Board):
             self._show_object("services", task.service_id, "The service of this task is gone.")
 
     def action_node(self) -> None:
-        """The node of the task under the cursor."""
+        """The node of the task under the cursor, or of the replica of DTR."""
+        if self._derived is not None and self._current == "dtr":
+            found = self._derived[0].dtr
+            one = next((each for each in (found.replicas if found else ()) if each.id == self._key()), None)
+            if one is not None:
+                self._show_object("nodes", one.node_id, "No node of the Swarm is known to have this replica.")
+            return
         task = self._task_here()
         if task is not None and not task.node_id:
             self.app.complain(UsageError("This task is on no node yet.", "d says why."))
@@ -185,7 +191,7 @@ class MainScreen(Board):
         if key in (snapshot.services if view == "services" else snapshot.nodes):
             self.show_row(view, key)
         else:
-            self.app.complain(UsageError(otherwise, "d describes the task."))
+            self.app.complain(UsageError(otherwise, "d tells what is known."))
 
     def action_logs(self) -> None:
         """The log of the service or task under the cursor."""

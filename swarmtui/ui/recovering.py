@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from swarmtui.ui.shelf import Shelf
 
 _SWARMS = ("swarm.restore", " host=ssh://HOST")
-WALKTHROUGHS = ("swarm.recover-quorum", "swarm.restore", "swarm.recreate", "swarm.end-split", "ucp.restore")
+WALKTHROUGHS = (
+    "swarm.recover-quorum",
+    "swarm.restore",
+    "swarm.recreate",
+    "swarm.end-split",
+    "ucp.restore",
+    "dtr.restore",
+    "platform.recover",
+)
 """Runbooks whose runs, where one was cut off, are gone on with first of all."""
 
 
@@ -81,6 +89,7 @@ class Recovering(Base):
         look()
 
     async def _recovery(self, screen: RecoverScreen, looked: Looked, look: Callable[[], None]) -> None:
+        from swarmtui.runbooks.platform import lead
         from swarmtui.runbooks.swarm.recovery.recover import happened
         from swarmtui.runbooks.swarm.recovery.recover_words import told
 
@@ -92,17 +101,25 @@ class Recovering(Base):
         except SwarmtuiError as error:
             looked.lines = [("bad", error.what), ("plain", error.next_step)]
         else:
-            looked.lines = told(session.name, around, found, looked.dead)
+            way = await lead.platform_way(session, around.cluster_id, found)
+            looked.lines = [*told(session.name, around, found, looked.dead), *lead.told(way)]
             looked.away = tuple(m.name for m in around.members if m.condition is Condition.UNREACHABLE)
             looked.there = frozenset(
                 m.name for m in around.members if m.condition not in (Condition.UNREACHABLE, Condition.DEAD)
             )
             runbooks = await asyncio.to_thread(importlib.import_module, "swarmtui.runbooks.registry")
             await asyncio.to_thread(runbooks.load_all)
-            starts = [*await self._cut_off(around.cluster_id, look), *self._starts(found, look)]
+            whole = [self._start(f"the whole platform: {', '.join(way.about)}", way, look)] if way is not None else []
+            starts = [*await self._cut_off(around.cluster_id, look), *whole, *self._starts(found, look)]
             if found.best.way is Way.NOTHING:
                 otherwise = "Nothing is to be done. r looks again."
         screen.tell(starts, looked.away, otherwise)
+
+    def _start(self, words: str, advice: Advice, look: Callable[[], None], *, first: bool = True) -> Start:
+        from swarmtui.runbooks import registry
+
+        more = bool(_more(advice, registry.runbook(advice.runbook)))
+        return Start(words, partial(self._begin, advice, look), first=first, more=more)
 
     def _starts(self, found: Diagnosis, look: Callable[[], None]) -> list[Start]:
         """What our runbooks can do about it, the way out first."""
@@ -111,11 +128,11 @@ class Recovering(Base):
 
         first = (found.best, *found.then)
         return [
-            Start(
+            self._start(
                 WAYS[advice.way] + (f" ({', '.join(advice.about)})" if advice.about else ""),
-                partial(self._begin, advice, look),
+                advice,
+                look,
                 first=advice in first,
-                more=bool(_more(advice, registry.runbook(advice.runbook))),
             )
             for advice in (*first, *found.others)
             if advice.runbook in registry.RUNBOOKS
@@ -151,7 +168,8 @@ class Recovering(Base):
     def restore(self, backup: str) -> None:
         """Restores a backup that a person chose; asks on which host."""
         entry = self.shelf.entries.get(backup)
-        runbook, host = ("ucp.restore", "") if entry is not None and entry.kind == "ucp" else _SWARMS
+        product = entry.kind if entry is not None and entry.kind in ("ucp", "dtr") else ""
+        runbook, host = (f"{product}.restore", "") if product else _SWARMS
         command = f"swarmtui run {runbook} backup={shlex.quote(backup)}{host}"
         chosen = Advice(Way.RESTORE, "It was chosen.", (backup,), command, runbook, {"backup": backup})
         self._begin(chosen, self.look_now)

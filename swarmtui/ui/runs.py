@@ -10,6 +10,7 @@ from pathlib import Path
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.text import harmless, one_line
+from swarmtui.runbooks.parts import can_leave
 from swarmtui.runbooks.render import command_lines
 from swarmtui.runbooks.report import took_words
 from swarmtui.runbooks.runbook import Plan, Step
@@ -106,7 +107,11 @@ class Run:
 
     def observe(self, event: Event) -> None:
         """Takes an event of the runner."""
-        if event.kind == "state":
+        if event.kind == "drafted":
+            assert self.runner is not None
+            self.plan = self.runner.plan
+            self.states = {step.id: self.states.get(step.id, State.PENDING) for step in self.plan.steps}
+        elif event.kind == "state":
             self.states[event.step] = event.state
             if event.state in UNDER_WAY:
                 self._began.setdefault(event.step, time.monotonic())
@@ -176,6 +181,8 @@ class Run:
                 return self.asks in ("failed", "held") and bool(step.shown)
             case Choice.SKIP:
                 return self.asks in ("failed", "held") and step.skippable
+            case Choice.LEAVE:
+                return self.asks == "failed" and can_leave(self.plan, step)
             case Choice.STOP:
                 return True
 
@@ -250,12 +257,13 @@ class Run:
         number = f"{self.plan.steps.index(step) + 1} of {len(self.plan.steps)}"
         skip = " · k skip it, with a reason" if step.skippable else ""
         hand = " · h do it by hand" if step.shown else ""
+        leave = " · n leave this part, on with the next" if can_leave(self.plan, step) else ""
         match self.asks:
             case "failed":
                 assert self.failure is not None
                 asks: Lines = [
                     ("bad", self.failure.what),
-                    ("plain", f"{self.failure.next_step} r retry{hand}{skip} · s stop here".lstrip()),
+                    ("plain", f"{self.failure.next_step} r retry{hand}{skip}{leave} · s stop here".lstrip()),
                 ]
             case "held":
                 asks = [

@@ -84,6 +84,7 @@ RUN: list[BindingType] = [
     Binding("r", "retry", "Retry", id="run.retry"),
     Binding("h", "by_hand", "By hand", id="run.by-hand", tooltip="Do the step yourself; it is verified here"),
     Binding("k", "skip", "Skip", id="run.skip"),
+    Binding("n", "leave", "Next part", id="run.leave", tooltip="Leave the part that failed; go on with the next one"),
     Binding("p", "hold", "Step by step", id="run.hold", tooltip="Ask before each step, or no longer"),
     Binding("s", "stop", "Stop here", id="run.stop"),
     Binding("c", "copy", "Copy", id="run.copy", tooltip="Copy the commands of this step (OSC 52)"),

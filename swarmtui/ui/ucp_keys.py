@@ -21,7 +21,12 @@ UCP_ACTIONS = (
         "J", "ucp.join", "Join", "Let a host join, and wait until UCP on it is well", "ucp", "", ("host",), ("role",)
     ),
     Action(
-        "R", "ucp.restore", "Restore", "Bring UCP back from a backup; the Swarm stays", "ucp", words=("backup", "host")
+        "R",
+        "ucp.restore",
+        "Restore",
+        "Bring UCP back from a backup; the Swarm stays",
+        "ucp",
+        words=("backup", "host", "host-address", "san"),
     ),
     Action(
         "I",

@@ -180,7 +180,7 @@ class Entry(NamedTuple):
 ENTRIES = (
     Entry("nodes", "Nodes", ("no", "node")),
     Entry("services", "Services", ("svc", "service")),
-    Entry("dtr", "DTR replicas"),
+    Entry("dtr", "DTR replicas", ("msr",)),
     Entry("backups", "Backups", ("bk",)),
     Entry("ucp", "UCP", ("mke",)),
     Entry("tasks", "Tasks", ("ta", "task")),
@@ -198,8 +198,6 @@ NAMES = {name: entry.name for entry in ENTRIES for name in (entry.name, *entry.a
 """What may be typed after `:` → the name of the view."""
 TOGETHER = ("nodes", "services", "dtr", "backups")
 """The panes of the wide layout; every other view is shown alone."""
-NOT_YET = {"dtr": "This version does not look at DTR yet."}
-"""Panes that have no view yet, and what they say."""
 
 
 def find(text: str) -> str:
@@ -229,13 +227,12 @@ def empty_words(view: View, snapshot: Snapshot, *, live: bool) -> str:
 def load_all() -> None:
     """Loads every view, while nobody waits for one."""
     for name in TITLES:
-        if name not in NOT_YET:
-            view(name)
+        view(name)
 
 
 def view(name: str) -> View:
     """Loads a view. Raises KeyError for a name that is none."""
-    if name not in TITLES or name in NOT_YET:
+    if name not in TITLES:
         raise KeyError(name)
     found: View = importlib.import_module(f"swarmtui.ui.panes.{name}").VIEW
     return found

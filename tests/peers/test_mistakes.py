@@ -9,13 +9,13 @@ from textual.binding import Binding
 
 from swarmtui.ui.keys import ACTIONS, CHANGE, LOOK, NODE_ACTIONS
 from swarmtui.ui.table_keys import BINDINGS as TABLE
-from swarmtui.ui.views import ENTRIES, NOT_YET
+from swarmtui.ui.views import ENTRIES
 from tests.driver import Driver
 from tests.peers.support import Docker, needs_docker
 from tests.ui.snapshots import stage
 from tests.ui.test_console import opened
 
-VIEWS = [entry.name for entry in ENTRIES if entry.name not in NOT_YET]
+VIEWS = [entry.name for entry in ENTRIES]
 OWN = ("backups", "journal")
 """Views of what is kept on this machine."""
 GONE = ("mgr1", "mgr2", "mgr3")

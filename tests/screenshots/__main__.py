@@ -113,6 +113,16 @@ def _ucp(size: tuple[int, int]) -> list[Shots]:
     return [("platform", size, {f"ucp-{at}": view, f"ucp-manager-{at}": ["down", "d"]})]
 
 
+def _dtr(size: tuple[int, int]) -> list[Shots]:
+    """DTR: its view and one replica, where a majority of them is down, and where all is well."""
+    at = f"{size[0]}x{size[1]}"
+    view = [*":dtr", "enter", "wait"]
+    return [
+        ("platform", size, {f"dtr-{at}": view}),
+        ("dtr-quorum-lost", size, {f"dtr-quorum-lost-{at}": view, f"dtr-replica-{at}": ["down", "d"]}),
+    ]
+
+
 def _all() -> list[Shots]:
     small = {
         "nodes-80x24": [],
@@ -138,6 +148,8 @@ def _all() -> list[Shots]:
         *_walkthroughs(MIDDLE),
         *_ucp(NARROW),
         *_ucp(MIDDLE),
+        *_dtr(NARROW),
+        *_dtr(MIDDLE),
     ]
 
 

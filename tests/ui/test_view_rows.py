@@ -16,7 +16,7 @@ from swarmtui.ui.derive import Derived, Deriver
 from swarmtui.ui.filters import parse
 from swarmtui.ui.panes.nodes import THROUGH
 from swarmtui.ui.rows import Made
-from swarmtui.ui.views import ENTRIES, HISTORY, NO_FACETS, NOT_YET, Env, view
+from swarmtui.ui.views import ENTRIES, HISTORY, NO_FACETS, Env, view
 from tests import builders as b
 
 NOW = 1_714_651_200.0  # 2024-05-02 12:00 UTC: two hours after what the builders make
@@ -213,21 +213,19 @@ def test_every_view_has_one_row_maker_and_cells_of_one_line() -> None:
     event = SwarmEvent(NOW, HOSTILE, HOSTILE, HOSTILE, "i", {HOSTILE: HOSTILE})
     seen: list[Row] = []
     for entry in ENTRIES:
-        if entry.name not in NOT_YET:
-            assert view(entry.name).name == entry.name
-            shown = derived(found, entry.name, events=(event,))
-            assert all(len(row) == len(view(entry.name).columns) for row in shown.rows[entry.name].values())
-            seen += shown.rows[entry.name].values()
-            for key in shown.rows[entry.name]:
-                for _, line in view(entry.name).describe(shown, key):
-                    assert line.isprintable(), (entry.name, line)
+        assert view(entry.name).name == entry.name
+        shown = derived(found, entry.name, events=(event,))
+        assert all(len(row) == len(view(entry.name).columns) for row in shown.rows[entry.name].values())
+        seen += shown.rows[entry.name].values()
+        for key in shown.rows[entry.name]:
+            for _, line in view(entry.name).describe(shown, key):
+                assert line.isprintable(), (entry.name, line)
     assert len(seen) >= 5 and all(cell.text.isprintable() for row in seen for cell in row)
 
 
 def test_an_object_that_is_gone_is_told_so() -> None:
     for entry in ENTRIES:
-        if entry.name not in NOT_YET:
-            assert view(entry.name).describe(derived(b.snapshot([ON]), entry.name), "gone")[0][0] == "bad"
+        assert view(entry.name).describe(derived(b.snapshot([ON]), entry.name), "gone")[0][0] == "bad"
 
 
 def test_a_node_that_joined_again_marks_its_old_entry() -> None:

@@ -20,7 +20,7 @@ from swarmtui.ui.cells import Rows
 from swarmtui.ui.habits import Habits, Sort
 from swarmtui.ui.keys import ACTIONS, LOOK, ONLY
 from swarmtui.ui.panes.services import ServiceRows
-from swarmtui.ui.views import ENTRIES, NOT_YET, TITLES, Env
+from swarmtui.ui.views import ENTRIES, TITLES, Env
 from tests.driver import driven
 from tests.ui.test_console import SPEED, opened
 
@@ -30,10 +30,9 @@ async def test_every_view_is_there_by_its_name_and_its_short_name(tmp_path: Path
         for entry in ENTRIES:
             for name in (entry.name, *entry.aliases[:1]):
                 await console.here().press("colon").type(name).press("enter").title(entry.title)
-            if entry.name not in NOT_YET:
-                table = console.app.main.table(entry.name)
-                await console.until(f"{entry.name} derived", lambda t=table: t is not None and not t.dim)
-                await console.here().press("question_mark").sees(f"Keys of {entry.title.lower()}").leave()
+            table = console.app.main.table(entry.name)
+            await console.until(f"{entry.name} derived", lambda t=table: t is not None and not t.dim)
+            await console.here().press("question_mark").sees(f"Keys of {entry.title.lower()}").leave()
         await console.here().view("secrets").sees("shop_db-password", "shop_db")
         await console.here().view("networks").sees("shop_back", "overlay", "local ones: of root@mgr1")
         await console.here().view("volumes").title("only of the engine in use, root@mgr1")
@@ -64,7 +63,7 @@ async def test_from_a_node_to_its_tasks_to_their_service_and_back(tmp_path: Path
 
 async def test_a_key_of_another_view_says_where_it_works(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, console):
-        await console.nodes().press("R").told("This key works on backups and services and ucp and journal.")
+        await console.nodes().press("R").told("This key works on backups and services and ucp and dtr and journal.")
         await console.here().view("tasks").press("D").told("This key works on nodes.").press("t").told("stacks")
         await console.here().view("services").press("n").told("This key works on tasks.")
         bar = "\n".join(console.lines[-3:])
@@ -79,7 +78,7 @@ async def test_the_same_key_does_in_each_view_what_that_view_says(tmp_path: Path
             await console.nodes().live().contains("wrk1").select("wrk1").press("S").dialog("Pause wrk1").leave()
             await console.nodes().press("B").dialog("Drain wrk1").leave()
             await console.here().view("services").contains("shop_web").select("shop_web")
-            await console.here().press("S").told("This key works on nodes.")
+            await console.here().press("S").told("This key works on nodes and dtr.")
             await console.here().press("ctrl+e").answer("3").dialog("Scale shop_web to 3").confirm().until_done()
             await console.here().shows("shop_web", "3/3")
             await console.here().press("B").at("confirm").leave()  # rolls back: a drain is for nodes

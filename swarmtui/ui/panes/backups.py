@@ -74,7 +74,7 @@ def _row(entry: Entry, aged: str) -> Row:
         name,
         Cell(aged, "", -manifest.taken_at),
         Cell(verdict, style),
-        Cell("UCP") if manifest.ucp is not None else Cell(*kind(manifest.how)),
+        Cell(*kind(manifest.how)) if manifest.kind == "swarm" else Cell(one_line(manifest.kind).upper()),
         Cell(f"{tier}/{TIERS}" if tier else "-", "" if tier >= TIERS - 1 else "warn", tier),
         Cell(size(manifest.stored_size), "", manifest.stored_size),
         Cell("yes", "good") if manifest.protected else Cell("NO", "warn"),

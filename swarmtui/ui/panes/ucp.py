@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from swarmtui.model.finding import Severity
 from swarmtui.model.swarm import UCP, Node, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import status
-from swarmtui.model.ucp.status import BALANCER, Certificate, Door, Health, Parts, UcpSeen
-from swarmtui.ui.ages import DAY, age
+from swarmtui.model.ucp.status import BALANCER, Door, Health, Parts, UcpSeen
+from swarmtui.ui.ages import age
 from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
 from swarmtui.ui.describe import Lines, fact_lines, gone
+from swarmtui.ui.doors import certificate_cell, days_left, door_lines, ping_cell, took_cell, wrong_lines
 from swarmtui.ui.views import NO_FACETS, Env, Facets, Kept, View
 
 if TYPE_CHECKING:
@@ -64,10 +63,10 @@ class UcpRows:
             alarm = status.false_alarm(snapshot, node)
             total = len(status.expected(snapshot, node))
             bad = len(status.troubles(snapshot, node))
-            bases[node.id] = (node, health, alarm, total, bad, parts, door, _days(door, env.now))
+            bases[node.id] = (node, health, alarm, total, bad, parts, door, days_left(door, env.now))
         if door := seen.doors.get(BALANCER):
             bases[LB_ROW] = (None, Health("healthy" if door.ok else "unhealthy", door.why), "", 0, 0, None, door)
-            bases[LB_ROW] = (*bases[LB_ROW], _days(door, env.now))
+            bases[LB_ROW] = (*bases[LB_ROW], days_left(door, env.now))
         return self._kept.rows(bases)
 
 
@@ -89,12 +88,12 @@ def _row(
         Cell(name, "strong" if rank < 3 else "", (rank, natural(name))),
         Cell(role, "dim" if rank > 2 else "", (rank, natural(name))),
         Cell(*_STATES[health.state]),
-        _ping(door),
+        ping_cell(door),
         _parts(parts, total, bad),
         Cell(_version(parts) or "-", "" if _version(parts) else "dim"),
-        _certificate(days),
+        certificate_cell(days),
         Cell(one_line(why) or "-", {"unhealthy": "bad", "pending": "warn"}.get(health.state, "dim")),
-        Cell(f"{door.took:.1f} s" if door is not None and door.at else "-", "dim", door.took if door else 0.0),
+        took_cell(door),
         Cell(one_line(", ".join(shown.names)) if shown is not None else "-", "dim"),
         Cell(one_line(door.url) if door is not None else "-", "dim"),
         Cell(one_line(node.id) if node is not None else "-", "dim"),
@@ -106,14 +105,6 @@ def _role(node: Node | None) -> tuple[str, int]:
     if node is None:
         return "Balancer", 0
     return ("Leader", 1) if node.is_leader else ("Manager", 2) if node.is_voter else ("Worker", 3)
-
-
-def _ping(door: Door | None) -> Cell:
-    if door is None:
-        return Cell("-", "dim", 0)
-    if door.status:
-        return Cell(str(door.status), "good" if door.ok else "bad", door.status)
-    return Cell("none", "bad", 1)
 
 
 def _parts(parts: Parts | None, total: int, bad: int) -> Cell:
@@ -130,17 +121,6 @@ def _parts(parts: Parts | None, total: int, bad: int) -> Cell:
 def _version(parts: Parts | None) -> str:
     found = sorted({part.version for part in (parts.components if parts is not None else ()) if part.version})
     return ", ".join(found)
-
-
-def _days(door: Door | None, now: float) -> int | None:
-    shown = door.certificate if door is not None else None
-    return int((shown.expires - now) // DAY) if shown is not None else None
-
-
-def _certificate(days: int | None) -> Cell:
-    if days is None:
-        return Cell("-", "dim", 1 << 30)
-    return Cell("expired" if days < 0 else f"{days}d", "bad" if days < 2 else "warn" if days < 30 else "", days)
 
 
 def _note(derived: Derived) -> str:
@@ -167,7 +147,11 @@ def _describe(derived: Derived, key: str) -> Lines:
     seen = snapshot.ucp or UcpSeen()
     node = snapshot.nodes.get(key)
     if key == LB_ROW and (door := seen.doors.get(BALANCER)):
-        return [("title", one_line(door.host)), *_wrong(derived, lambda rule: "balancer" in rule), *_door(door, now)]
+        return [
+            ("title", one_line(door.host)),
+            *wrong_lines(derived, lambda one: one.rule.startswith("ucp-") and "balancer" in one.rule),
+            *door_lines(door, now),
+        ]
     if node is None:
         return gone("node")
     health = status.health_of(snapshot, node)
@@ -183,42 +167,11 @@ def _describe(derived: Derived, key: str) -> Lines:
         "names": node.labels.get("com.docker.ucp.SANs", ""),
     }
     lines += fact_lines(facts)
-    lines += _wrong(derived, lambda rule: rule.startswith("ucp-"), node.id)
+    lines += wrong_lines(derived, lambda one: one.rule.startswith("ucp-") and one.node_id == node.id)
     if node.is_voter:
-        lines += _door(seen.doors.get(node.id), now)
+        lines += door_lines(seen.doors.get(node.id), now)
     lines += _components(derived, node, seen.parts.get(node.id), now)
     return lines
-
-
-def _wrong(derived: Derived, about: Callable[[str], bool], node_id: str = "") -> Iterator[tuple[str, str]]:
-    yield "heading", "What is wrong"
-    mine = [one for one in derived.findings if about(one.rule) and (not node_id or one.node_id == node_id)]
-    for finding in mine:
-        style = {Severity.CRITICAL: "bad", Severity.WARNING: "warn"}.get(finding.severity, "plain")
-        yield style, one_line(f"  {finding.what} {finding.advice}")
-    if not mine:
-        yield "dim", "  nothing"
-
-
-def _door(door: Door | None, now: float) -> Iterator[tuple[str, str]]:
-    yield "heading", "Web server"
-    if door is None:
-        yield "dim", "  not looked at yet"
-        return
-    answer = f"{door.status}, after {door.took:.1f} s" if door.status else "none"
-    yield "good" if door.ok else "bad", one_line(f"  /_ping: {answer}, {age(max(0.0, now - door.at))} ago")
-    if not door.ok:
-        yield "bad", one_line(f"  {door.why}")
-    yield from fact_lines({"address": door.url})
-    yield from fact_lines(_shown(door.certificate))
-
-
-def _shown(certificate: Certificate | None) -> dict[str, str]:
-    if certificate is None:
-        return {"certificate": "none was shown"}
-    ends = f"{datetime.fromtimestamp(certificate.expires, UTC):%Y-%m-%d %H:%M} UTC"
-    signed = "by itself" if certificate.itself else certificate.issuer
-    return {"certificate": f"until {ends}", "signed by": signed, "made out to": ", ".join(certificate.names)}
 
 
 def _components(derived: Derived, node: Node, parts: Parts | None, now: float) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,13 @@ from swarmtui.ui.screen_keys import RUN
 from swarmtui.ui.screens.asking import AskScreen
 from swarmtui.ui.title import Title
 
-ANSWERS = {"go": Choice.GO, "retry": Choice.RETRY, "by_hand": Choice.BY_HAND, "skip": Choice.SKIP}
+ANSWERS = {
+    "go": Choice.GO,
+    "retry": Choice.RETRY,
+    "by_hand": Choice.BY_HAND,
+    "skip": Choice.SKIP,
+    "leave": Choice.LEAVE,
+}
 """Keys that answer a question of the run."""
 LIST_CELLS = (36, 56)
 """How wide the list of steps is, at least and at most; never nearly half of a small screen."""
@@ -177,6 +183,11 @@ class RunScreen(Screen[None]):
 
     def action_retry(self) -> None:
         self.watched.decide(Choice.RETRY)
+
+    def action_leave(self) -> None:
+        """Leaves the part of the plan that failed as it is, and goes on with the next."""
+        self._chosen = None
+        self.watched.decide(Choice.LEAVE)
 
     def action_by_hand(self) -> None:
         """Takes the step over: it is only verified here."""

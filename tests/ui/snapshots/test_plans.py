@@ -50,6 +50,8 @@ NO_PLAN = {
     "swarm.restore": "asks the hosts; see test_restore_by_keys",
     **{action.called: "is no runbook: see test_backups" for action in ACTIONS if action.tends},
     **{action.called: "asks UCP, and there is none" for action in ACTIONS if action.called.startswith("ucp.")},
+    **{action.called: "asks DTR, and there is none" for action in ACTIONS if action.called.startswith("dtr.")},
+    "platform.backup": "asks UCP and the hosts, and there are none",
     "swarm.unlock": "asks every manager itself; see test_swarm",
     "swarm.unlock-all": "asks every manager itself; see test_swarm",
 }
