@@ -180,6 +180,7 @@ def test_only_what_the_run_wants_is_handed_over() -> None:
     chosen = credentials_for(there, "prod", "abc", {"mine"})
     assert [c.name for c in chosen] == [names[0], names[2], names[3], names[5]]
     assert all(c.encrypted for c in chosen)
+    assert names[4] in [c.name for c in credentials_for(there, "prod", "abc", set(), ucp=True)]
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -291,6 +292,23 @@ def test_an_autolocked_cluster_needs_a_key_in_custody(stage: Stage) -> None:
     assert stage.run("--cron", "--yes")[0] == 4
 
 
+def test_ucp_is_backed_up_only_by_a_run_that_has_its_passphrase(stage: Stage) -> None:
+    code, _, err = stage.run("--ucp", "--yes")
+    assert code == 4 and "schedule-without-custody=prod" in err and "--name=swarmtui.ucp-passphrase.prod" in err
+    sealed = Credential("swarmtui.ucp-passphrase.prod", HERE / "swarmtui.ucp-passphrase.prod", True)
+    login = Credential("swarmtui.ucp-password.abc", HERE / "swarmtui.ucp-password.abc", True)
+    stage.stored = [sealed]
+    code, out, _ = stage.run("--ucp", "--yes")
+    assert code == 0 and "WARNING: UCP's accounts will not be noted" in out
+    stage.stored = [sealed, login]
+    code, out, _ = stage.run("--ucp", "--yes")
+    service = (stage.units / "swarmtui-backup-prod.service").read_text()
+    assert code == 0 and "WARNING" not in out and {sealed.line, login.line} <= set(service.splitlines())
+    assert " --ucp" in next(line for line in service.splitlines() if line.startswith("ExecStart="))
+    assert stage.run("--yes")[0] == 0
+    assert "--ucp" not in (stage.units / "swarmtui-backup-prod.service").read_text()
+
+
 def test_copies_that_would_not_be_encrypted(stage: Stage) -> None:
     stage.configure("[backups]\ncopies = ['/mnt/nas/', 's3://night']\n")
     code, _, err = stage.run("--yes")
@@ -373,8 +391,9 @@ class Night:
 
     def _stage(self, name: str) -> Callable[..., int]:
         def end(*arguments: object, **more: object) -> int:
-            self.ran.append(name)
-            told = self.ends.get(name, 0)
+            ran = "ucp" if arguments[0] == "ucp.backup" else name
+            self.ran.append(ran)
+            told = self.ends.get(ran, 0)
             if isinstance(told, Exception):
                 raise told
             return told
@@ -405,6 +424,19 @@ def test_a_good_night(night: Night) -> None:
     assert out.endswith("Night of prod: backup 0, verify 0, copy 0, prune 0, record 0. Exit 0.\n")
     assert night.metric("run_exit_code") == 0
     assert night.metric("run_success_timestamp_seconds") == night.metric("run_timestamp_seconds") > 1.7e9
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "ran"),
+    [
+        ({}, 0, ["backup", "verify", "ucp", "copies", "prune"]),
+        ({"ucp": 1}, 1, ["backup", "verify", "ucp", "copies"]),
+        ({"backup": 4}, 4, ["backup", "ucp", "copies"]),
+    ],
+)
+def test_a_night_with_ucp(night: Night, ends: dict[str, int | Exception], code: int, ran: list[str]) -> None:
+    night.ends = ends
+    assert night.run("--ucp")[0] == code and night.ran == ran
 
 
 @pytest.mark.parametrize(
@@ -460,7 +492,7 @@ def test_what_is_accepted_need_not_be_broken(monkeypatch: pytest.MonkeyPatch) ->
         return 0
 
     monkeypatch.setattr(run, "main", main)
-    assert nightly._backup("prod", ["quorum=mgr2"], []) == 0
+    assert nightly._backup("swarm.backup", "prod", ["quorum=mgr2"], []) == 0
     assert asked[1] == ["swarm.backup", "--target", "cluster:prod", "--yes"]
 
 
