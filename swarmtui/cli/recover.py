@@ -53,7 +53,7 @@ async def _recover(target: str, known: config.Config, dead: frozenset[str], *, a
                 f"{session.name} is not reached over SSH, and its hosts cannot be looked at without.",
                 "Name a manager: swarmtui recover ssh://USER@MANAGER",
             )
-        around, found = await happened(session, dead, accounts=True)
+        around, found = await happened(session, dead, products=True)
         way = await lead.platform_way(session, around.cluster_id, found)
         if as_json:
             print(json.dumps(_as_json(session, around, found, way), indent=2))

@@ -175,6 +175,8 @@ _NOT = {
     Way.RECREATE: "it takes a quorum to create anything",
     Way.SPLIT: "no two Swarms live side by side",
     Way.UCP: "UCP is restored into a Swarm that has its quorum",
+    Way.DTR: "DTR is mended on a Swarm that has its quorum",
+    Way.DTR_LOSING: "DTR is restored on a Swarm that has its quorum",
     Way.FORCE: "managers can still come back, or none is left to force",
     Way.RESTORE: "there is a way that loses nothing, or less",
     Way.REBUILD: "there is something to begin with",
@@ -187,6 +189,8 @@ _NOT_WITH_QUORUM = {
     Way.CERTIFICATES: "the managers that work renew their own; one whose certificate has expired joins anew",
     Way.RECREATE: "no backup holds anything that the Swarm has not",
     Way.UCP: "no backup of UCP is known to have accounts that UCP has no more",
+    Way.DTR: "nothing is known to be wrong with DTR",
+    Way.DTR_LOSING: "no DTR is known that only this would bring back",
     Way.FORCE: "the quorum holds: forcing would only lose managers",
     Way.RESTORE: "the quorum holds: a restore would throw away what is there",
 }

@@ -97,7 +97,7 @@ class Recovering(Base):
         starts: list[Start] = []
         otherwise = "Nothing begins at a key here: do what is said above. r looks again."
         try:
-            around, found = await happened(session, looked.dead, accounts=True)
+            around, found = await happened(session, looked.dead, products=True)
         except SwarmtuiError as error:
             looked.lines = [("bad", error.what), ("plain", error.next_step)]
         else:

@@ -89,7 +89,7 @@ async def test_what_was_deleted_is_noticed_by_doctor_and_by_recover(
         # `recover` begins with no connection at all.
         unbegun = made(demo, tmp_path, vault)
         try:
-            _, found = await happened(unbegun, accounts=True)
+            _, found = await happened(unbegun, products=True)
             assert found.best.way is Way.UCP and found.best.params == {"backup": backup}, found
         finally:
             await unbegun.close()

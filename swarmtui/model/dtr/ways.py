@@ -181,6 +181,14 @@ def _without(found: Cluster, backup: str | None) -> Diagnosis:
     if found.replicas:
         left = _clear(found.replicas)
         return Diagnosis(state="lost", what="Of DTR only leftovers are known here.", ways=(left, _restore(backup)))
+    if (found.url or backup) and found.unread:
+        look = Advice(
+            way=Way.LOOK,
+            why="Its replicas may be there, and a restore would destroy what they have.",
+            what=f"Bring back {listed(found.unread)}, or reach them over SSH, and look again.",
+        )
+        what = f"No replica of DTR was found, and {listed(found.unread)} could not be read."
+        return Diagnosis(state="unknown", what=what, ways=(look, _restore(backup)))
     if found.url or backup:
         what = f"No replica of DTR is left on any node that could be read{f' ({found.url})' if found.url else ''}."
         return Diagnosis(state="lost", what=what, ways=(_restore(backup),))

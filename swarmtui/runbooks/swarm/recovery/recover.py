@@ -22,7 +22,7 @@ from swarmtui.model.recovery import Condition, Diagnosis, Kept, Member, Way, Wor
 from swarmtui.model.swarm import Role, host_of
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.swarm.recovery.recover_facts import Host, Listed, look_around, raft_index
-from swarmtui.runbooks.swarm.recovery.recover_ucp import with_ucp
+from swarmtui.runbooks.swarm.recovery.recover_products import with_products
 from swarmtui.runbooks.swarm.unlock_steps import keys_of
 from swarmtui.session import Session
 
@@ -50,12 +50,13 @@ class Around(msgspec.Struct, frozen=True):
     remembered_at: float = 0.0
 
 
-async def happened(session: Session, dead: Collection[str] = (), *, accounts: bool = False) -> tuple[Around, Diagnosis]:
+async def happened(session: Session, dead: Collection[str] = (), *, products: bool = False) -> tuple[Around, Diagnosis]:
     """Looks at everything, and finds the least destructive way out.
 
     Args:
         dead: names, node ids or addresses of managers that a person says are lost for good.
-        accounts: compare UCP's accounts with those of its backup too; begins the session where it was not.
+        products: look at UCP (its accounts, beside those of its backup) and at DTR too; begins the session where it was
+            not.
     """
     around, places = await _looked(session, frozenset(dead))
     found = await _found(session, around)
@@ -63,8 +64,8 @@ async def happened(session: Session, dead: Collection[str] = (), *, accounts: bo
         # Which log is the most advanced decides what is kept. It is read only now: it takes a moment.
         around = await _with_indexes(session, around, places)
         found = await _found(session, around)
-    if accounts:
-        found = await with_ucp(session, around.cluster_id, _working(around), found)
+    if products:
+        found = await with_products(session, around.cluster_id, _working(around), found)
     return around, found
 
 

@@ -40,6 +40,8 @@ WAYS = {
     Way.RECREATE: "create again what was deleted",
     Way.SPLIT: "end one of the two Swarms",
     Way.UCP: "restore UCP alone",
+    Way.DTR: "mend DTR alone",
+    Way.DTR_LOSING: "repair or restore DTR alone",
     Way.FORCE: "force a new cluster",
     Way.RESTORE: "restore a backup",
     Way.REBUILD: "build it anew",
