@@ -128,6 +128,11 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
+    @property
+    def run_id(self) -> str:
+        """The id of the run that it said it began."""
+        return self.text.partition("(run ")[2].partition(")")[0]
+
     def _read(self, seconds: float) -> bool:
         """Takes what there is, waiting at most so long; False at the end of the output."""
         if not select.select([self._descriptor], [], [], seconds)[0]:

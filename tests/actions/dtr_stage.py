@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.actions.cli import Cli
-from tests.actions.ucp_stage import ADMIN, PASSPHRASE, SECRETS
+from tests.actions.ucp_stage import ADMIN, JIM, PASSPHRASE, SECRETS
 from tests.lab import Lab, standins
 from tests.lab.fixtures import MakeLab
 from tests.lab.host import Host
@@ -24,9 +24,9 @@ UCP_OF = {"2.4.1": "2.2.5", "2.7.6": "3.2.5", "2.9.4": "3.4.5"}
 """The UCP beside each version of DTR."""
 
 
-def platform(make_lab: MakeLab, version: str, workers: int) -> tuple[Lab, Cli, Balancer]:
+def platform(make_lab: MakeLab, version: str, workers: int, managers: int = 1) -> tuple[Lab, Cli, Balancer]:
     """A Swarm under UCP, whose hosts have the images of a version of DTR; the command line; a load balancer."""
-    lab = make_lab(managers=1, workers=workers)
+    lab = make_lab(managers=managers, workers=workers)
     first, ucp = lab["mgr1"], UCP_OF[version]
     bring(lab, version)
     credentials = f"--admin-username admin --admin-password {ADMIN}"
@@ -41,10 +41,9 @@ def platform(make_lab: MakeLab, version: str, workers: int) -> tuple[Lab, Cli, B
     balancer = Balancer(f"{lab.network.prefix}.254")
     folder = Path(os.environ["XDG_CONFIG_HOME"]) / "swarmtui"
     folder.mkdir(parents=True)
-    (folder / "config.toml").write_text(
-        f'[clusters.prod]\nmanagers = ["{first.target}"]\n[clusters.prod.secrets]\n{SECRETS}'
-    )
-    return lab, Cli(lab.ssh_env(PROD_ADMIN=ADMIN, PROD_PASSPHRASE=PASSPHRASE), "prod"), balancer
+    targets = ", ".join(f'"{host.target}"' for host in lab.hosts[:managers])
+    (folder / "config.toml").write_text(f"[clusters.prod]\nmanagers = [{targets}]\n[clusters.prod.secrets]\n{SECRETS}")
+    return lab, Cli(lab.ssh_env(PROD_ADMIN=ADMIN, PROD_PASSPHRASE=PASSPHRASE, JIM=JIM), "prod"), balancer
 
 
 def bring(where: Lab | Host, version: str) -> None:

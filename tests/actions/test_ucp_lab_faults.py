@@ -34,10 +34,6 @@ CERTS = "ucp-controller-server-certs"
 NAME = "ucp.example.com"
 
 
-def run_id_of(run: Process) -> str:
-    return run.text.partition("(run ")[2].partition(")")[0]
-
-
 def left(host: Host) -> str:
     """What of UCP is on a host: containers, and volumes but the one of certificates; and what our jobs left."""
     ours = f"docker ps -aq --filter name=ucp; docker volume ls -q --filter name=ucp- | grep -v {CERTS}"
@@ -171,14 +167,14 @@ def backups_that_are_cut_off(lab: Lab, cli: Cli) -> None:
     with cli.started("ucp.backup") as run:
         run.until("Temporarily Stopping local UCP containers")
         run.kill()
-    gone_on(cli, run_id_of(run))
+    gone_on(cli, run.run_id)
     assert len(kept()) == 2 and stopped(host) == ""
     with cli.started("ucp.backup") as run:
         run.until("Beginning backup")
         host.drop_ssh()
         result = quiet_end(run)
     if result:
-        gone_on(cli, run_id_of(run))
+        gone_on(cli, run.run_id)
     assert len(kept()) == 3 and stopped(host) == ""
 
 
@@ -194,7 +190,7 @@ def restores_that_are_cut_off(lab: Lab, cli: Cli) -> None:
                 host.drop_ssh()
                 code = quiet_end(run)
         if code:
-            gone_on(cli, run_id_of(run))
+            gone_on(cli, run.run_id)
         assert ping(host) == 200 and of_jobs(host) == ""
         assert "jim" in done(cli, "ucp.user", "name=jim", "password-from=env:JIM").out
 
