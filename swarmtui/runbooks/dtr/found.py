@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -66,6 +67,11 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> str:
         """For a sentence: "f2277ad178f7 on node4"."""
         return f"{self.id} on {self.node}" if self.node else self.id
+
+
+def through(members: Sequence[Replica]) -> Replica:
+    """The replica that a command talks to: one whose containers run, where there is one."""
+    return next((one for one in members if one.on is not None and one.on.runs), members[0])
 
 
 class DtrAccess(msgspec.Struct, frozen=True, kw_only=True):

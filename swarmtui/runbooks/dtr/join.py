@@ -17,7 +17,7 @@ from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr import settings
 from swarmtui.runbooks.dtr.access import access
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
-from swarmtui.runbooks.dtr.found import Replica
+from swarmtui.runbooks.dtr.found import Replica, through
 from swarmtui.runbooks.dtr.hosts import look_at_all
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.dtr.install import LEAK
@@ -189,17 +189,12 @@ def _notes(known: JoinFacts, params: Mapping[str, Any]) -> Iterator[str]:
         yield f"{known.node.name} must reach {known.storage.where}, and have what mounts NFS (nfs-common, nfs-utils)."
 
 
-def _through(known: JoinFacts) -> Replica:
-    """The healthy replica that the command talks to."""
-    return next((one for one in known.members if one.on is not None and one.on.runs), known.members[0])
-
-
 def _command(known: JoinFacts, params: Mapping[str, Any]) -> Command:
     return known.work.command(
         "join",
         ("ucp-node", known.node.hostname),
         ("replica-id", known.replica_id),
-        ("existing-replica-id", _through(known).id),
+        ("existing-replica-id", through(known.members).id),
         *settings.ports_flags(params["http-port"], params["https-port"]),
     )
 
@@ -231,7 +226,7 @@ def _steps(known: JoinFacts, params: Mapping[str, Any]) -> Iterator[Step]:
         title=f"Wait until DTR counts in all {len(stay) + 1} replicas, and all are well",
         why="Before the tables are copied a loss would hit as if it had not joined.",
         ids=(*stay, known.replica_id),
-        url=known.url or _through(known).url,
+        url=known.url or through(known.members).url,
         username=work.way.username,
         at=node.place.at,
         https=https,

@@ -21,7 +21,7 @@ from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr import settings
 from swarmtui.runbooks.dtr.access import access, opened, password_of
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
-from swarmtui.runbooks.dtr.found import Replica
+from swarmtui.runbooks.dtr.found import Replica, through
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.dtr.install import judged_certificates
 from swarmtui.runbooks.dtr.leaving import WaitOthers
@@ -211,14 +211,10 @@ def _lines(known: ReconfigureFacts, changes: Mapping[str, str]) -> Iterator[str]
             yield f"{flag}: {known.now.get(_KEYS[flag]) or 'not told'} → {one_line(value)}."
 
 
-def _through(known: ReconfigureFacts) -> Replica:
-    return next((one for one in known.members if one.on is not None and one.on.runs), known.members[0])
-
-
 def _command(known: ReconfigureFacts, changes: Mapping[str, str]) -> Command:
     return known.work.command(
         "reconfigure",
-        ("existing-replica-id", _through(known).id),
+        ("existing-replica-id", through(known.members).id),
         *((flag, value) for flag, value in changes.items() if flag != "dtr-cert"),
         *settings.certificate_flags(known.own if "dtr-cert" in changes else None),
     )

@@ -17,7 +17,7 @@ from swarmtui.model.text import listed
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.access import access, opened, password_of
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
-from swarmtui.runbooks.dtr.found import DtrAccess, Replica
+from swarmtui.runbooks.dtr.found import DtrAccess, Replica, through
 from swarmtui.runbooks.dtr.leaving import ForgetBalancer, WaitOthers, clear_step
 from swarmtui.runbooks.dtr.running import RunDtr, must_be_same
 from swarmtui.runbooks.params import Param
@@ -192,21 +192,21 @@ def _notes(known: RemoveFacts) -> tuple[str, ...]:
 def _steps(known: RemoveFacts) -> tuple[Step, ...]:
     work, ids = known.work, tuple(one.id for one in known.wanted)
     left = tuple(one.id for one in known.others)
-    through = next((one for one in known.others if one.on is not None and one.on.runs), known.others[0])
-    command = work.command("remove", ("existing-replica-id", through.id), ("replica-ids", ",".join(ids)))
+    by = through(known.others)
+    command = work.command("remove", ("existing-replica-id", by.id), ("replica-ids", ",".join(ids)))
     gone = f"{listed(ids)} {'is' if len(ids) == 1 else 'are'} out of DTR"
     steps: list[Step] = [
         work.pull,
         RemoveReplicas(
             id="remove",
-            title=f"Remove {listed(ids)}, through {through.shown}",
+            title=f"Remove {listed(ids)}, through {by.shown}",
             why="The healthy replica that is named agrees with the others that it goes.",
             danger=Danger.DESTRUCTIVE,
             at=work.at,
             command=command,
             job_id=work.job_id,
             username=work.way.username,
-            nodes=tuple(one.on.node.at for one in (*known.wanted, through) if one.on is not None),
+            nodes=tuple(one.on.node.at for one in (*known.wanted, by) if one.on is not None),
             gone=ids,
             stay=left,
             if_stopped="All replicas are counted in, as before.",
@@ -219,10 +219,10 @@ def _steps(known: RemoveFacts) -> tuple[Step, ...]:
             title=f"Wait until {listed(left)} {'is' if len(left) == 1 else 'are'} well without it",
             why="The tables that it led are led by others now; nothing else is to be changed before they are.",
             ids=left,
-            url=known.balancer or through.url,
+            url=known.balancer or by.url,
             username=work.way.username,
-            at=through.at,
-            https=through.https,
+            at=by.at,
+            https=by.https,
             if_stopped=f"{gone}; the load balancer may still lead there.",
         )
     )

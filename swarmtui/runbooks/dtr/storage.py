@@ -16,7 +16,7 @@ from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.access import access, opened, password_of
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
-from swarmtui.runbooks.dtr.found import Replica
+from swarmtui.runbooks.dtr.found import Replica, through
 from swarmtui.runbooks.dtr.leaving import WaitOthers
 from swarmtui.runbooks.dtr.storage_steps import ASK, Reconfigure, SetObjectStorage, key_place
 from swarmtui.runbooks.params import Param
@@ -246,7 +246,7 @@ def _judged(known: StorageFacts, wanted: str, moved: bool) -> tuple[Rule, ...]:
 def _steps(known: StorageFacts, work: Work, given: Mapping[str, Any]) -> tuple[Step, ...]:
     wanted: str = given["to"]
     ids = tuple(one.id for one in known.members)
-    through = next((one for one in known.members if one.on is not None and one.on.runs), known.members[0])
+    by = through(known.members)
     well = WaitOthers(
         id="well",
         title="Wait until all replicas are well",
@@ -254,16 +254,16 @@ def _steps(known: StorageFacts, work: Work, given: Mapping[str, Any]) -> tuple[S
         ids=ids,
         url=known.url,
         username=known.username,
-        at=through.at,
-        https=through.https,
+        at=by.at,
+        https=by.https,
     )
     if wanted in KINDS:
-        return (_object_storage(known, wanted, given, through), well)
+        return (_object_storage(known, wanted, given, by), well)
     flag = ("nfs-storage-url", wanted) if wanted.startswith(NFS) else (
         "dtr-storage-volume", wanted.removeprefix(VOLUME)
     )  # fmt: skip
     migrated = known.tags is not False and work.version.storage_switch
-    options = [("existing-replica-id", through.id), flag, *([("storage-migrated", "")] if migrated else [])]
+    options = [("existing-replica-id", by.id), flag, *([("storage-migrated", "")] if migrated else [])]
     step = Reconfigure(
         id="storage",
         title=f"Have DTR keep images in {one_line(wanted)}",
