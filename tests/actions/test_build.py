@@ -147,7 +147,7 @@ async def test_six_bare_hosts_become_a_swarm_by_keys(
     assert page.app.return_value == "lagoon"
     opening = await Fleet(load(file), tmp_path).opening("lagoon")
     async with driven(opening, journal) as console:
-        await console.nodes().live(within=60).header("3/3 managers").contains(*NAMES).shows("mgr1", "Leader")
+        await console.nodes().live(within=60).header("3/3 managers").contains(*NAMES)
         seen.append(console.text)
     secrets = secrets_of(bare)
     assert secrets[-1].startswith("SWMKEY-1-") and len(secrets[-1]) > 40

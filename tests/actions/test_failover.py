@@ -80,7 +80,7 @@ async def test_old_data_is_dimmed_and_tells_its_age_until_somebody_answers(
     for name in ("mgr1", "mgr3"):  # nobody to go on through
         lab[name].sshd(*CLOSED)
     async with console(lab["mgr2"].target) as driver:
-        await driver.nodes().live().shows("mgr1", "Leader")
+        await driver.nodes().live().shows(truth.leader(), "Leader")
         await driver.until("the rows have their colours", lambda: len(colours(driver, "mgr1")) > 1, 10)
 
         lab["mgr2"].stop_docker()

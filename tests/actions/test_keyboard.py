@@ -16,7 +16,8 @@ async def test_drain_suspend_activate_and_label(swarm: Lab, truth: Truth, consol
 
     async with console() as driver:
         await driver.nodes().contains("mgr1", "mgr2", "mgr3", *WORKERS).live()
-        await driver.nodes().shows("wrk1", "ready", "active", "2").shows("mgr1", "←", "Leader")
+        await driver.nodes().shows("wrk1", "ready", "active", "2").shows("mgr1", "←")
+        await driver.nodes().shows(truth.leader(), "Leader")
         await (
             driver.nodes()
             .select("wrk1")
@@ -143,7 +144,8 @@ async def test_looking(lab: Lab, truth: Truth, console: Open) -> None:
         await driver.here().select("wrk1").press("d").at("reading")
         await driver.here().sees("Node wrk1", f"id {truth.id('wrk1')}", "availability pause", "zone=a", "not a member")
         await driver.here().leave().select("wrk2").press("enter").sees("Node wrk2", f"{web}.1 running").leave()
-        await driver.here().select("mgr1").press("y").at("reading").sees('"Hostname": "mgr1"')
+        leader = truth.leader()
+        await driver.here().select(leader).press("y").at("reading").sees(f'"Hostname": "{leader}"')
         await driver.here().press("end").sees('"Leader":').leave()
         await driver.here().press("a").at("reading").sees("Alarms and advice", "Managers take user tasks").leave()
         await (
@@ -155,14 +157,14 @@ async def test_looking(lab: Lab, truth: Truth, console: Open) -> None:
             .sees("live through", "way: forward", f"named managers: {lab['mgr1'].target}")
             .leave()
         )
-        await driver.here().press("c").told("mgr1 is copied.")
-        assert driver.app.clipboard == "mgr1"
+        await driver.here().press("c").told(f"{leader} is copied.")
+        assert driver.app.clipboard == leader
         await driver.here().press("v").told("Nothing was run from this console yet.")
         await (
             driver.here().view("services").sees(web, "1/1").press("d").at("reading").sees("image alpine:latest").leave()
         )
         await driver.here().press("y").at("reading").sees('"ID":').leave()
-        await driver.here().press("D").told("This key works on nodes.")
+        await driver.here().press("D").told("This key works on nodes and dtr.")
         await driver.here().press("colon").type("nowhere").press("enter").told('There is no view "nowhere".')
         await driver.nodes().select("wrk1").press("A").dialog("Activate").press("c").told("The commands are copied.")
         assert driver.app.clipboard == "docker node update --availability active wrk1"
