@@ -29,7 +29,7 @@ ACTIONS = {
 """The groups that files of tests/actions are in; the others of that folder are lab-actions."""
 LABS = (
     *("lab-contract", "lab-recovery", "lab-backups", "lab-actions", "lab", "lab-services", "lab-content"),
-    *("lab-replace", "lab-ucp", "lab-build", "lab-autolock"),
+    *("lab-dtr", "lab-ucp", "lab-replace", "lab-build", "lab-autolock"),
 )
 """All groups on labs, the longest first (22 minutes to 4): short ones at the end let the workers end together."""
 
@@ -57,7 +57,9 @@ def group(items: list[pytest.Item]) -> None:
 def lab_of(path: Path) -> str:
     """The group of a file's tests on labs."""
     stem = path.stem.removeprefix("test_")
-    if "standins" in path.parts or stem.startswith(("ucp", "dtr")):
+    if stem.startswith(("dtr", "platform")):
+        return "lab-dtr"
+    if "standins" in path.parts or stem.startswith("ucp"):
         return "lab-ucp"
     if "contract" in path.parts:
         return "lab-contract"
