@@ -64,8 +64,8 @@ async def test_from_a_node_to_its_tasks_to_their_service_and_back(tmp_path: Path
 async def test_a_key_of_another_view_says_where_it_works(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_, console):
         await console.nodes().press("R").told("This key works on backups and services and ucp and dtr and journal.")
-        await console.here().view("tasks").press("D").told("This key works on nodes.").press("t").told("stacks")
-        await console.here().view("services").press("n").told("This key works on tasks.")
+        await console.here().view("tasks").press("D").told("This key works on nodes and dtr.").press("t").told("stacks")
+        await console.here().view("services").press("n").told("This key works on tasks and dtr.")
         bar = "\n".join(console.lines[-3:])
         assert "R Restart" in bar and "l Logs" in bar and "Drain" not in bar and "h History" not in bar
 
