@@ -22,6 +22,7 @@ from swarmtui.errors import UsageError
 from swarmtui.link.https_errors import HttpsError, Peer, Trouble
 from swarmtui.link.pool import DaemonPool
 from swarmtui.model.text import one_line
+from swarmtui.model.url import https_url
 
 ANSWER_MAX: Final = 4 << 20
 """Bytes of an answer; 10,000 accounts are 2 MB."""
@@ -78,8 +79,7 @@ class Endpoint(NamedTuple):
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"https://{host}" if self.port == 443 else f"https://{host}:{self.port}"
+        return https_url(self.host, self.port)
 
 
 def endpoint(url: str, product: str = "UCP") -> Endpoint:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from swarmtui.model.dtr.facts import Version
+from swarmtui.model.url import https_url
 from swarmtui.runbooks.dtr.commanding import Work
-from swarmtui.runbooks.dtr.found import Replica, url_of
+from swarmtui.runbooks.dtr.found import Replica
 from swarmtui.runbooks.dtr.hosts import ReplicaOnHost
 from swarmtui.runbooks.dtr.way import UcpWay
 from swarmtui.runbooks.runbook import Plan
@@ -30,7 +31,7 @@ def replica(number: int, **more: Any) -> Replica:
     on = ReplicaOnHost(id=replica_id, node=node, parts=there.parts, volumes=tuple(there.volumes))
     given: dict[str, Any] = {
         "node": node.name,
-        "url": url_of(node.address),
+        "url": https_url(node.address),
         "on": on,
         "member": True,
         "health": "OK",

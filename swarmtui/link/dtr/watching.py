@@ -30,6 +30,7 @@ from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Held, Place, Told
 from swarmtui.model.dtr.status import Replica, cluster
 from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.ucp.status import Door, host_in
+from swarmtui.model.url import https_url
 
 if TYPE_CHECKING:
     from swarmtui.link.dtr.asking import Asking, At
@@ -234,9 +235,7 @@ class DtrWatch:
             return url, asyncio.open_connection
         if node is None or not node.is_ready or not node.address or self._engines.through()[1] == "tls":
             return None
-        host = f"[{node.address}]" if ":" in node.address else node.address
-        port = _https(replica)
-        return f"https://{host}" if port == facts.HTTPS_PORT else f"https://{host}:{port}", self._from_inside
+        return https_url(node.address, _https(replica)), self._from_inside
 
     def _forget(self, doors: set[str]) -> None:
         """What was read of replicas and nodes that are no more."""

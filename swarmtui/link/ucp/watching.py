@@ -21,6 +21,7 @@ from swarmtui.link.rounds import Rounds, Work
 from swarmtui.link.ucp.parts import read_parts
 from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.ucp.status import BALANCER, Certificate, Component, Door, Parts, UcpSeen, port_of, runs_ucp
+from swarmtui.model.url import https_url
 
 FIRST_SECONDS = 1.0
 """After a connection stands: the first table comes first."""
@@ -131,7 +132,7 @@ class UcpWatch:
             if node.is_voter and (url := named.get(node.hostname) or named.get(node.id)):
                 yield f"door {node.id}", partial(self._door, node.id, url, asyncio.open_connection)
             elif node.is_voter and node.address and self._through()[1] != "tls":
-                url = _url(node.address, port_of(seen.parts.get(node.id)))
+                url = https_url(node.address, port_of(seen.parts.get(node.id)))
                 yield f"door {node.id}", partial(self._door, node.id, url, self._from_inside)
         if self._through()[1] == "tls":
             yield f"parts {EVERY}", self._all_parts
@@ -213,8 +214,3 @@ def _old(at: float) -> bool:
 def _read(now: Snapshot) -> bool:
     reading = now.readings.get("services")
     return reading is not None and reading.known
-
-
-def _url(address: str, port: int) -> str:
-    host = f"[{address}]" if ":" in address else address
-    return f"https://{host}" if port == 443 else f"https://{host}:{port}"

@@ -24,7 +24,8 @@ from swarmtui.link.dtr.client import DtrClient
 from swarmtui.link.dtr.errors import DtrAwayError, DtrError, Trouble
 from swarmtui.link.https import Ping
 from swarmtui.link.reasons import LinkError
-from swarmtui.runbooks.dtr.found import DtrAccess, Replica, found, url_of, with_port, with_told
+from swarmtui.model.url import https_url
+from swarmtui.runbooks.dtr.found import DtrAccess, Replica, found, with_port, with_told
 from swarmtui.runbooks.dtr.hosts import look_at_all
 from swarmtui.runbooks.ucp import access as ucp_access
 from swarmtui.runbooks.ucp import logins
@@ -128,9 +129,9 @@ def ucp_url(session: Session, ucp: UcpAccess, well: tuple[str, ...] = ()) -> str
         return ""
     door = doors[0]
     node = session.snapshot.nodes.get(door.node_id)
-    url = door.url if door.named or node is None else url_of(node.address, urlsplit(door.url).port or 443)
+    url = door.url if door.named or node is None else https_url(node.address, urlsplit(door.url).port or 443)
     if (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1") and node is not None and node.address:
-        url = url_of(node.address)
+        url = https_url(node.address)
     return with_port(url)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 
 from swarmtui.model.dtr import facts
-from swarmtui.runbooks.dtr.found import url_of
+from swarmtui.model.url import https_url
 from swarmtui.runbooks.runbook import Shown
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp.by_hand import asked
@@ -19,7 +19,7 @@ LOGIN = "dtr-login"
 
 def authority(at: Where, https: int = facts.HTTPS_PORT) -> Shown:
     """Saves DTR's authority, asked on a replica's own host: nobody stands between."""
-    there = Shown(f"curl -fsSk {url_of('127.0.0.1', https)}/ca", at.host, at.port)
+    there = Shown(f"curl -fsSk {https_url('127.0.0.1', https)}/ca", at.host, at.port)
     return Shown(f"{there.as_sh} > {CA}", here=True)
 
 

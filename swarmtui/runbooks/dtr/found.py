@@ -15,6 +15,7 @@ from swarmtui.model.dtr.facts import Version
 from swarmtui.model.dtr.seen import Told
 from swarmtui.model.dtr.status import OK
 from swarmtui.model.text import one_line
+from swarmtui.model.url import https_url
 from swarmtui.runbooks.dtr.hosts import Looked, ReplicaOnHost
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp.access import Access as UcpAccess
@@ -61,7 +62,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     def behind(self) -> str:
         """HOST:PORT by which a load balancer knows it; "" where nobody can tell."""
         address = self.on.node.address if self.on is not None else ""
-        return with_port(url_of(address, self.https) if address else self.url).removeprefix("https://")
+        return with_port(https_url(address, self.https) if address else self.url).removeprefix("https://")
 
     @property
     def shown(self) -> str:
@@ -187,7 +188,7 @@ def found(session: Session, looked: Looked, ucp: UcpAccess | None = None, ucp_tr
         http, https = http or facts.HTTP_PORT, https or facts.HTTPS_PORT
         address = on.node.address
         told = config.replicas.get(on.node.name) or config.replicas.get(on.node.id)
-        url = told or (url_of(address, https) if address else "")
+        url = told or (https_url(address, https) if address else "")
         replicas.append(Replica(id=replica_id, node=one_line(on.node.name), url=url, http=http, https=https, on=on))
         if on.version:
             versions[on.version] = (*versions.get(on.version, ()), replica_id)
@@ -216,7 +217,7 @@ def with_told(session: Session, known: DtrAccess, told: Told) -> DtrAccess:
         if place is not None and one.on is None:
             address = addresses.get(place.node, "")
             https = place.https or facts.HTTPS_PORT
-            url = config.replicas.get(place.node) or (url_of(address, https) if address else "")
+            url = config.replicas.get(place.node) or (https_url(address, https) if address else "")
             one = msgspec.structs.replace(
                 one, node=place.node, url=url, http=place.http or facts.HTTP_PORT, https=https
             )
@@ -231,12 +232,6 @@ def with_told(session: Session, known: DtrAccess, told: Told) -> DtrAccess:
         external=told.url,
         balancer=known.balancer or told.url,
     )
-
-
-def url_of(address: str, port: int = facts.HTTPS_PORT) -> str:
-    """https://HOST, with its port where it is another than usual."""
-    host = f"[{address}]" if ":" in address else address
-    return f"https://{host}" if port == facts.HTTPS_PORT else f"https://{host}:{port}"
 
 
 def with_port(url: str) -> str:

@@ -16,8 +16,9 @@ from swarmtui.link.https import Ping, endpoint
 from swarmtui.link.reasons import LinkError
 from swarmtui.model.dtr import facts
 from swarmtui.model.text import one_line
+from swarmtui.model.url import https_url
 from swarmtui.runbooks.dtr.access import access, password_of
-from swarmtui.runbooks.dtr.found import DtrAccess, url_of
+from swarmtui.runbooks.dtr.found import DtrAccess
 from swarmtui.runbooks.dtr.hosts import CORE, look
 from swarmtui.runbooks.node_waits import WaitStep, waiting
 from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
@@ -34,7 +35,7 @@ TRIES: Final = 8
 async def ping_there(session: Session, at: Where, https: int) -> Ping:
     """How a replica is, asked from its own host over SSH. Raises LinkError."""
     via = await (await at.reach(session)).forward_port("127.0.0.1", https)
-    async with DtrClient(url_of("127.0.0.1", https), "", via=via, anybody=True) as client:
+    async with DtrClient(https_url("127.0.0.1", https), "", via=via, anybody=True) as client:
         return await client.ping()
 
 
@@ -55,7 +56,7 @@ class WaitReplica(WaitStep):
     @property
     def condition(self) -> str:
         # Asked on its own host: nobody stands between, and its certificate may be made out to other names.
-        curl = f"curl -sk -o /dev/null -w '%{{http_code}}' {url_of('127.0.0.1', self.https)}/_ping"
+        curl = f"curl -sk -o /dev/null -w '%{{http_code}}' {https_url('127.0.0.1', self.https)}/_ping"
         return f'[ "$({curl})" = 200 ]'
 
     @property

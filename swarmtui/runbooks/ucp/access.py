@@ -27,6 +27,7 @@ from swarmtui.model.swarm import Node, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.facts import Version
+from swarmtui.model.url import https_url
 from swarmtui.runbooks.runbook import StepError
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where, where
 from swarmtui.runbooks.ucp.image import Command
@@ -122,17 +123,12 @@ def urls(snapshot: Snapshot, config: UcpConfig) -> dict[str, str]:
         told = config.managers.get(node.id) or config.managers.get(node.hostname)
         parts = snapshot.ucp.parts.get(node.id) if snapshot.ucp is not None else None
         if told or node.address:
-            found[node.id] = told or _url(node.address, status.port_of(parts))
+            found[node.id] = told or https_url(node.address, status.port_of(parts))
     return found
 
 
 def _voters(snapshot: Snapshot) -> list[Node]:
     return sorted((node for node in snapshot.nodes.values() if node.is_voter), key=lambda node: (node.name, node.id))
-
-
-def _url(address: str, port: int) -> str:
-    host = f"[{address}]" if ":" in address else address
-    return f"https://{host}" if port == facts.CONTROLLER_PORT else f"https://{host}:{port}"
 
 
 async def access(session: Session, *, fresh: bool = False) -> Access:

@@ -12,6 +12,7 @@ from swarmtui.model.preflight import Finding, Level, Measured, judge
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import GIB, RECOMMENDED, Size
+from swarmtui.model.url import https_url
 from swarmtui.runbooks.image.pull import PullImage
 from swarmtui.runbooks.runbook import Rule, Step
 from swarmtui.runbooks.swarm.custody import custody_rules
@@ -269,9 +270,7 @@ class Draft:
     @property
     def url(self) -> str:
         """Where UCP will be."""
-        host = f"[{self.known.address}]" if ":" in self.known.address else self.known.address
-        port = "" if self.known.port == facts.CONTROLLER_PORT else f":{self.known.port}"
-        return f"https://{host}{port}"
+        return https_url(self.known.address, self.known.port)
 
 
 def short_of(host: HostNow, least: Size) -> str:

@@ -17,6 +17,7 @@ from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import status
 from swarmtui.model.ucp.facts import Role, Version
+from swarmtui.model.url import https_url
 from swarmtui.runbooks import params
 from swarmtui.runbooks.node_waits import wait_line
 from swarmtui.runbooks.params import Param
@@ -146,7 +147,7 @@ class WaitNew(BuildStep):
             at=where(session, self.name, self.ssh),
             version=self.version,
             role=self.role,
-            url=f"https://{f'[{self.address}]' if ':' in self.address else self.address}",
+            url=https_url(self.address),
             seconds=self.seconds,
         )
 

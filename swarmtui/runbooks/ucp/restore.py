@@ -11,6 +11,7 @@ from swarmtui.errors import RefusedError
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp.facts import CONTAINER, Version
 from swarmtui.model.ucp.health import NEW_NAMES
+from swarmtui.model.url import https_url
 from swarmtui.runbooks import params
 from swarmtui.runbooks.image.upload import RemoveArchive, Upload, file_of
 from swarmtui.runbooks.nodes import WAIT
@@ -316,7 +317,7 @@ def _steps(found: UcpRestoreFacts, command: Command, wait: int) -> tuple[Step, .
                 managers=(),
                 username=found.username,
             ),
-            url=f"https://{manager.address or at.host}",
+            url=https_url(manager.address or at.host),
             accounts=backup.accounts,
         ),
     ]
