@@ -23,7 +23,8 @@ from swarmtui.link.ssh import SshHost
 from swarmtui.link.target import Target
 from swarmtui.link.watch import Watch
 from swarmtui.model.objects import without_local
-from swarmtui.model.swarm import Info, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Info
 from swarmtui.opening import Opening
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Line:
         self.heard = Heard(known.tell)
         self.wanted: frozenset[str] = frozenset()
         self._manager: Manager | None = None
+        self._node_id = ""
+        """The node of that manager, by its own word."""
         self._watch: Watch | None = None
         self._infos: dict[Manager, Info] = {}
         self._led_to: dict[Target, tuple[str, str]] = {}
@@ -76,8 +79,9 @@ class Line:
 
     def host_of(self, node_id: str) -> SshHost | None:
         """The SSH connection to this node's host, where it is the one that the line runs through."""
+        # The connection still tells the one before, until the new manager has told its first whole poll.
         manager = self._manager
-        return manager.host if manager is not None and node_id == self._known.connection.node_id else None
+        return manager.host if manager is not None and node_id == self._node_id else None
 
     async def ask(self, call: Callable[[Engine], Awaitable[bytes]]) -> bytes:
         """Makes one call; an engine that is no manager any more counts as a lost connection, not as an answer.
@@ -234,7 +238,8 @@ class Line:
         """Watches through one manager until it is lost, or stops being one."""
         known = self._known
         before = known.connection
-        self._manager = manager
+        info = self._infos.pop(manager)
+        self._manager, self._node_id = manager, info.swarm.node_id
         left = self._left = asyncio.get_running_loop().create_future()
 
         def publish(snapshot: Snapshot) -> None:
@@ -244,7 +249,7 @@ class Line:
                     left.set_exception(trouble)
                 return
             known.polled(snapshot)
-            node_id = snapshot.info.swarm.node_id
+            node_id = self._node_id = snapshot.info.swarm.node_id
             if not known.live or known.connection.node_id != node_id:
                 # The same host may be reached under another name: only another node is a move.
                 moved = before.node_id not in ("", node_id)
@@ -252,7 +257,6 @@ class Line:
                 known.connection = Connection(Phase.LIVE, manager.label, manager.via, node_id, note)
             known.tell()
 
-        info = self._infos.pop(manager)
         start = known.snapshot if before.node_id in ("", info.swarm.node_id) else without_local(known.snapshot)
         watch = self._watch = Watch(
             manager.engine,

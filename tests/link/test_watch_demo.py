@@ -14,10 +14,13 @@ from docker import APIClient
 from docker.types import EndpointSpec
 
 from swarmtui import config
+from swarmtui.contact import line
 from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
+from swarmtui.link.reasons import LinkError
+from swarmtui.link.watch import Watch
 from swarmtui.model.objects import network_users, secret_users, volume_users
-from swarmtui.model.swarm import ON_DEMAND, Reading
+from swarmtui.model.snapshot import ON_DEMAND, Reading
 from swarmtui.opening import find
 from swarmtui.session import Session
 from tests.link.watching import until
@@ -138,6 +141,35 @@ async def test_it_goes_on_through_the_next_manager_which_has_other_volumes(tmp_p
         assert networks <= session.snapshot.networks.keys()
         read = session.snapshot.readings["secrets"]
         await world.until(lambda: session.snapshot.readings["secrets"].at > read.at)
+
+
+async def test_the_next_manager_is_not_taken_for_the_host_of_the_lost_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the new connection and its first poll: a command for the lost host would be run on another one."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Late(Watch):
+        async def run(self) -> None:
+            begun.set()
+            await go_on.wait()
+            await super().run()
+
+    async with simulated(tmp_path) as world:
+        session = world.session
+        lost = session.snapshot.nodes[session.connection.node_id]
+        others = [node for node in session.snapshot.nodes.values() if node.is_voter and node.id != lost.id]
+        monkeypatch.setattr(line, "Watch", Late)
+        world.demo.world.crash(world.demo.world.hosts[lost.hostname])
+        async with asyncio.timeout(WAIT_SECONDS):
+            await begun.wait()
+        assert not session.live
+        with pytest.raises(LinkError):
+            await session.host(lost, ask=False)
+        for node in others:
+            assert (await (await session.host(node, ask=False)).run("hostname", timeout=10)).out == f"{node.hostname}\n"
+        go_on.set()
+        await world.until(lambda: session.live and world.used != lost.hostname)
 
 
 async def test_the_same_manager_coming_back_keeps_what_was_known_of_it(tmp_path: Path) -> None:
