@@ -19,6 +19,7 @@ from msgspec import Struct
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.freshness import freshness
 from swarmtui.backups.records import Verdict
+from swarmtui.backups.sets import sets_in, whole
 from swarmtui.config import BackupsConfig
 from swarmtui.config.backups import copy_target
 
@@ -71,6 +72,7 @@ _HELP = {
     "last_tier": "Tier that the newest backup's last verification reached, 0 to 5.",
     "last_would_restore": "Whether the newest backup would restore: 1 at the verdict that holds.",
     "last_copies": "Good copies of the newest backup in other places.",
+    "last_whole_set_timestamp_seconds": "When the newest set was taken that has a backup of Swarm, UCP and DTR.",
     "copies": "Backups that have a good copy in a place.",
     "fresh_limit_seconds": "How old the newest proved backup may be.",
     "run_timestamp_seconds": "When the last scheduled run ended.",
@@ -115,6 +117,9 @@ def _samples(seen: Seen, now: float) -> Iterator[tuple[str, Mapping[str, str], f
             yield "last_would_restore", {"verdict": verdict}, newest.would_restore == verdict
         if newest.last_verified is not None:
             yield "last_verified_timestamp_seconds", {}, newest.last_verified.at
+    if (complete := next((kinds for kinds in sets_in(seen.entries).values() if whole(kinds)), None)) is not None:
+        # The Swarm's is taken first: the others are of a moment after it.
+        yield "last_whole_set_timestamp_seconds", {}, complete["swarm"].whole.taken_at
     named = [str(copy_target(place)) for place in seen.settings.copies]
     places = dict.fromkeys([*named, *(c.where for entry in seen.entries for c in entry.copies)])
     for where in places:

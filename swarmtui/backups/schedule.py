@@ -204,7 +204,7 @@ def credentials_for(
     its configuration names. Of one name, the encrypted one.
 
     Args:
-        ucp: it backs UCP up too, whose accounts its administrator is asked for.
+        ucp: it backs UCP up too, whose accounts its administrator is asked for, and perhaps DTR as that one.
     """
     chosen: dict[str, Credential] = {}
     kinds = (Kind.UNLOCK_KEY, Kind.BACKUP_PASSPHRASE, Kind.UCP_PASSPHRASE, *((Kind.UCP_PASSWORD,) if ucp else ()))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -309,6 +310,29 @@ def test_ucp_is_backed_up_only_by_a_run_that_has_its_passphrase(stage: Stage) ->
     assert "--ucp" not in (stage.units / "swarmtui-backup-prod.service").read_text()
 
 
+@pytest.mark.parametrize("missing", [[], ["DTR"], ["UCP", "DTR"]], ids=lambda missing: "-".join(missing) or "all")
+def test_a_platform_is_backed_up_only_by_a_run_that_can_log_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, missing: list[str]
+) -> None:
+    async def found(session: object) -> list[str]:
+        return missing
+
+    monkeypatch.setattr(command, "_missing", found)
+    sealed = Credential("swarmtui.ucp-passphrase.prod", HERE / "swarmtui.ucp-passphrase.prod", True)
+    login = Credential("swarmtui.ucp-password.abc", HERE / "swarmtui.ucp-password.abc", True)
+    stage.stored = [sealed]
+    code, _, err = stage.run("--platform", "--yes")
+    assert code == 4 and "DTR is backed up as UCP's administrator" in err and "schedule-without-custody=prod" in err
+    stage.stored = [sealed, login]
+    code, out, _ = stage.run("--platform", "--yes")
+    service = (stage.units / "swarmtui-backup-prod.service").read_text().splitlines()
+    assert code == 0 and {sealed.line, login.line} <= set(service)
+    [start] = [line for line in service if line.startswith("ExecStart=")]
+    assert " --platform" in start and "--ucp" not in start
+    told = f"WARNING: No {' and no '.join(missing)} can be found on this cluster now" if missing else "WARNING"
+    assert (told in out) is bool(missing)
+
+
 def test_copies_that_would_not_be_encrypted(stage: Stage) -> None:
     stage.configure("[backups]\ncopies = ['/mnt/nas/', 's3://night']\n")
     code, _, err = stage.run("--yes")
@@ -362,6 +386,7 @@ def test_what_systemd_does_not_take_is_told(stage: Stage) -> None:
         ((), "no terminal"),
         (("--on-failure", "x; reboot"), "no name of a service"),
         (("--target", "none"), 'no cluster "none"'),
+        (("--ucp", "--platform"), "not allowed with"),
     ],
 )
 def test_wrong_usage(stage: Stage, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str) -> None:
@@ -380,6 +405,11 @@ class Night:
         self.ran: list[str] = []
         self.ends: dict[str, int | Exception] = {}
         self.capsys = capsys
+        self.takes: dict[str, str] = {}
+        """Kind → verdict, of the set that the next backup takes."""
+        self.looked = True
+        """Whether it looks into each."""
+        self.catalogue = folder / "private" / "data" / "swarmtui"
         self.metrics = folder / "swarmtui.prom"
         for name in ("_backup", "_verify", "_copies", "_prune"):
             monkeypatch.setattr(nightly, name, self._stage(name.strip("_")))
@@ -391,14 +421,30 @@ class Night:
 
     def _stage(self, name: str) -> Callable[..., int]:
         def end(*arguments: object, **more: object) -> int:
-            ran = "ucp" if arguments[0] == "ucp.backup" else name
+            ran = {"ucp.backup": "ucp", "platform.backup": "platform"}.get(str(arguments[0]), name)
             self.ran.append(ran)
+            if ran == "platform":
+                self._take()
             told = self.ends.get(ran, 0)
             if isinstance(told, Exception):
                 raise told
             return told
 
         return end
+
+    def _take(self) -> None:
+        self.catalogue.mkdir(mode=0o700, exist_ok=True)
+        now = time.time()
+        for number, (kind, verdict) in enumerate(self.takes.items()):
+            at = now + 1 if self.looked else now - 3600
+            shelves.put(
+                Catalogue(self.catalogue / "backups"),
+                now + number,
+                verdict,
+                kind=kind,
+                set=f"platform-{now}",
+                verified=at,
+            )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         self.ran.clear()
@@ -461,6 +507,63 @@ def test_a_bad_night_is_seen_and_prunes_nothing(
     assert (done, night.ran) == (code, ran) and "did not go well" in err
     assert night.metric("run_exit_code") == code
     assert night.metric("run_success_timestamp_seconds") == good
+
+
+WHOLE = {"swarm": "yes", "ucp": "not proved", "dtr": "not proved"}
+"""What a whole set is worth: only DTR and UCP themselves prove more of theirs, when they restore it."""
+
+
+def test_a_night_of_a_platform_is_one_set(night: Night) -> None:
+    night.takes = WHOLE
+    code, out, _ = night.run("--platform")
+    assert code == 0 and night.ran == ["platform", "verify", "copies", "prune"]
+    assert "is whole: Swarm (" in out and out.count("looked into by the run itself") == 2
+    assert out.endswith("Night of prod: backup 0, set 0, verify 0, copy 0, prune 0, record 0. Exit 0.\n")
+    assert night.metric("last_whole_set_timestamp_seconds") == pytest.approx(time.time(), abs=60)
+    first = night.metric("last_whole_set_timestamp_seconds")
+    night.takes = {"swarm": "yes", "ucp": "not proved"}
+    night.run("--platform")
+    assert night.metric("last_whole_set_timestamp_seconds") == first, "a partial one is none"
+
+
+@pytest.mark.parametrize(
+    ("takes", "ends", "code", "words"),
+    [
+        # The run ended well and the set is partial all the same: its DTR was not seen.
+        ({"swarm": "yes", "ucp": "not proved"}, {}, 1, ("Swarm (", "in it, and DTR is not. Nothing is pruned.")),
+        ({**WHOLE, "ucp": "no"}, {"platform": 1}, 1, ("Swarm (", "in it, and UCP is not. Nothing is pruned.")),
+        ({"dtr": "not proved"}, {"platform": 1}, 1, ("is in it, and Swarm, UCP are not.",)),
+        ({}, {"platform": 1}, 1, ("No set was taken.",)),
+        ({}, {"platform": RefusedError("A rule.")}, 4, ("A rule.", "No set was taken.")),
+    ],
+    ids=["dtr-unseen", "ucp-bad", "only-dtr", "nothing", "refused"],
+)
+def test_a_partial_set_is_told_as_that_and_prunes_nothing(
+    night: Night, takes: dict[str, str], ends: dict[str, int | Exception], code: int, words: tuple[str, ...]
+) -> None:
+    night.takes = WHOLE
+    night.run("--platform")  # an earlier set that is whole says nothing of tonight's
+    night.takes, night.ends = takes, ends
+    done, out, err = night.run("--platform")
+    assert done == code and night.ran == ["platform", "copies"]
+    assert all(one in err for one in words) and "is whole" not in out
+    assert "set 1, copy 0, record 0." in out and night.metric("run_exit_code") == code
+
+
+def test_what_the_run_did_not_look_into_is_verified_and_counts(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    from swarmtui.cli.backups import verify
+
+    asked: list[list[str]] = []
+
+    def main(arguments: list[str]) -> int:
+        asked.append(arguments)
+        return 1
+
+    monkeypatch.setattr(verify, "main", main)
+    night.takes, night.looked = WHOLE, False
+    code, _, _ = night.run("--platform")
+    assert code == 1 and night.ran == ["platform", "verify", "copies"]
+    assert [words[1:] for words in asked] == [["--cluster", shelves.CLUSTER]] * 2
 
 
 def test_nothing_is_pruned_where_that_is_asked(night: Night) -> None:

@@ -23,7 +23,7 @@ from swarmtui.config import ClusterConfig
 from swarmtui.config.backups import SHAPES, CopyTarget, copy_target
 from swarmtui.errors import SwarmtuiError, UnreachableError, UsageError
 from swarmtui.link.ssh_settings import SshSettings
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.opening import ssh_of
 from swarmtui.runbooks.runbook import Rule
 from swarmtui.vault.person import VaultPerson
@@ -107,13 +107,13 @@ def rules_of(work: dict[CopyTarget, Chosen]) -> tuple[Rule, ...]:
     for target, pairs in work.items():
         open_ones = [entry.id for _, entry in pairs if unencrypted(entry)]
         if open_ones:
-            what = open_ones[0] if len(open_ones) == 1 else f"{open_ones[0]} and {len(open_ones) - 1} more"
             rules.append(
                 Rule(
                     "unencrypted-copy",
                     str(target),
-                    f"{what} would leave this machine unencrypted: whoever can read {target} has all secrets, keys and "
-                    "join tokens of the cluster. Name recipients in the configuration, and take a new backup.",
+                    f"{listed(open_ones, 1)} would leave this machine unencrypted: whoever can read {target} has all "
+                    "secrets, keys and join tokens of the cluster. Name recipients in the configuration, and take a "
+                    "new backup.",
                 )
             )
     return tuple(rules)

@@ -23,7 +23,8 @@ from swarmtui.cli.backups.common import (
 from swarmtui.cli.backups.inside import inventory_of
 from swarmtui.cli.main import Parser
 from swarmtui.errors import UsageError
-from swarmtui.model.inventory import Difference, Inventory, differences
+from swarmtui.model.inventory import Inventory
+from swarmtui.model.inventory_diff import Difference, differences
 from swarmtui.model.text import one_line
 
 

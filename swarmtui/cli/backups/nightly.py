@@ -18,10 +18,13 @@ from swarmtui import config
 from swarmtui.backups.errors import BackupError
 from swarmtui.backups.metrics import Night, Seen, render, write
 from swarmtui.cli.backups.common import all_entries, name_of
+from swarmtui.cli.backups.night_sets import look_into, sets_of, tell_set
 from swarmtui.cli.main import Parser, with_config
 from swarmtui.cli.rules import NotBrokenError, with_accept
 from swarmtui.config import Config
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
+
+_RUNBOOKS = {False: "swarm.backup", True: "platform.backup"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,13 +32,17 @@ def main(arguments: Sequence[str]) -> int:
     own code: 1 failed, 2 wrong usage, 3 unreachable, 4 refused by a safety rule."""
     parser = Parser(
         "swarmtui backups nightly",
-        description="What the schedule runs: takes a backup, verifies it (with --ucp also one of UCP), copies all that "
-        "is not copied yet, prunes. "
+        description="What the schedule runs: takes a backup, verifies it (with --ucp also one of UCP; with --platform "
+        "one set of Swarm, UCP and DTR), copies all that is not copied yet, prunes. "
         "Says the exit code of each. Exit 0 all went well; else the backup's code, or 1 where a later stage failed. "
-        "A backup that was not taken or not proved prunes nothing.",
+        "A backup that was not taken or not proved prunes nothing, nor does a set that lacks one of the three.",
     )
     parser.add_argument("--target", required=True, metavar="NAME", help="which cluster, by its name")
-    parser.add_argument("--ucp", action="store_true", help="back UCP (MKE) up as well, after the Swarm")
+    also = parser.add_mutually_exclusive_group()
+    also.add_argument("--ucp", action="store_true", help="back UCP (MKE) up as well, after the Swarm")
+    also.add_argument(
+        "--platform", action="store_true", help="back up Swarm, UCP and DTR (MSR), in that order, as one set"
+    )
     parser.add_argument("--no-prune", action="store_true", help="keep everything")
     parser.add_argument("--prune-copies", action="store_true", help="prune the copies in other places too")
     parser.add_argument("--spread", type=int, default=0, metavar="SECONDS", help="begin by chance up to so much later")
@@ -69,8 +76,15 @@ def _night(options: Namespace, known: Config) -> int:
             stages[title] = error.exit_code
         return stages[title] == 0
 
-    taken = stage("backup", lambda: _backup("swarm.backup", name, of_run, more))
-    proved = taken and stage("verify", lambda: _verify(known, name, began, more))
+    def verify() -> int:
+        swarm = _verify(known, name, began, more)
+        return max(swarm, look_into(before, sets_of(known, name), began, more)) if options.platform else swarm
+
+    before = sets_of(known, name) if options.platform else {}
+    taken = stage("backup", lambda: _backup(_RUNBOOKS[options.platform], name, of_run, more))
+    if options.platform:
+        taken = stage("set", lambda: tell_set(before, sets_of(known, name))) and taken
+    proved = taken and stage("verify", verify)
     if options.ucp:
         # Opened and looked into by the run itself. In the documented order: first the Swarm, then UCP.
         proved = stage("ucp", lambda: _backup("ucp.backup", name, of_run, more)) and proved
@@ -81,8 +95,8 @@ def _night(options: Namespace, known: Config) -> int:
     later = 1 if any(stages.values()) else 0
     code = stages["backup"] or later
     now = time.time()
-    before = read_night(name)
-    success = now if code == 0 else before.success_at if before is not None else 0.0
+    last = read_night(name)
+    success = now if code == 0 else last.success_at if last is not None else 0.0
     if not stage("record", lambda: _record(known, Night(name, now, now - began, code, dict(stages), success))):
         code = code or 1
     told = ", ".join(f"{title} {each}" for title, each in stages.items())

@@ -24,6 +24,7 @@ from swarmtui.config import ClusterConfig, Config
 from swarmtui.config.backups import copy_target
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
 from swarmtui.runbooks.runbook import Rule
+from swarmtui.session import Session
 from swarmtui.vault.secret import Kind
 
 COMMAND_SECONDS = 60.0
@@ -63,7 +64,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--at", default="03:30", metavar="HH:MM", help="when, by this machine's clock (default 03:30)")
     parser.add_argument("--cron", action="store_true", help="a line in your crontab instead of a timer")
     parser.add_argument("--on-failure", default="", metavar="UNIT", help="a unit that is started when a night fails")
-    parser.add_argument("--ucp", action="store_true", help="the run backs UCP (MKE) up as well")
+    also = parser.add_mutually_exclusive_group()
+    also.add_argument("--ucp", action="store_true", help="the run backs UCP (MKE) up as well")
+    also.add_argument("--platform", action="store_true", help="the run backs Swarm, UCP and DTR (MSR) up as one set")
     parser.add_argument("--no-prune", action="store_true", help="the run keeps everything")
     parser.add_argument("--prune-copies", action="store_true", help="the run prunes the copies in other places too")
     parser.add_argument("--remove", action="store_true", help="end it")
@@ -121,6 +124,7 @@ async def _plan(options: Namespace, known: Config) -> Draft:
         swarm = session.snapshot.info.swarm.cluster
         cluster_id = session.snapshot.cluster_id
         autolock = swarm is not None and swarm.spec.encryption_config.auto_lock_managers
+        missing = await _missing(session) if options.platform else []
     system = os.geteuid() == 0
     there = _stored() if system and not options.cron else []
     job = Job(
@@ -131,14 +135,29 @@ async def _plan(options: Namespace, known: Config) -> Draft:
         plans.SPREAD,
         Path.home(),
         system,
-        tuple(credentials_for(there, options.target, cluster_id, _named(cluster), ucp=options.ucp)),
+        tuple(credentials_for(there, options.target, cluster_id, _named(cluster), ucp=options.ucp or options.platform)),
         on_failure,
         config.state_dir() / f"nightly-{options.target}.log",
         {name: os.environ[name] for name in _FOLDERS if os.environ.get(name)},
     )
     draft = _cron(job) if options.cron else _timer(job)
     _judge(draft, options, known, job, cluster_id, autolock=autolock)
+    if missing:
+        draft.warnings.append(
+            f"No {' and no '.join(missing)} can be found on this cluster now: a night in which that is so is told as "
+            "partial, and prunes nothing. Where there is none at all, schedule without --platform, or with --ucp."
+        )
     return draft
+
+
+async def _missing(session: Session) -> list[str]:
+    """Which of UCP and DTR cannot be found. Raises LinkError, EngineError."""
+    from swarmtui.model.ucp.status import runs_ucp
+    from swarmtui.runbooks.platform.backup import runs_dtr
+
+    if not runs_ucp(await session.refresh()):
+        return ["UCP", "DTR"]
+    return [] if await runs_dtr(session) else ["DTR"]
 
 
 def _command(options: Namespace, known: Config) -> tuple[str, ...]:
@@ -148,7 +167,7 @@ def _command(options: Namespace, known: Config) -> tuple[str, ...]:
     words += ["--config", str(known.path.absolute())]
     if options.cron:
         words += ["--spread", str(plans.SPREAD)]
-    words += ["--ucp"] if options.ucp else []
+    words += ["--ucp"] if options.ucp else ["--platform"] if options.platform else []
     words += ["--no-prune"] if options.no_prune else []
     words += ["--prune-copies"] if options.prune_copies else []
     for rule in options.accept:
@@ -194,8 +213,9 @@ def _judge(draft: Draft, options: Namespace, known: Config, job: Job, cluster_id
         else:
             what = f"Autolock is on. {key.words} The manager would stay locked after each backup. {key.next_step}"
             draft.rules.append(Rule("schedule-without-custody", options.target, what))
-    if options.ucp:
-        _judge_ucp(draft, options.target, held(Kind.UCP_PASSPHRASE), held(Kind.UCP_PASSWORD))
+    if options.ucp or options.platform:
+        sealed, login = held(Kind.UCP_PASSPHRASE), held(Kind.UCP_PASSWORD)
+        _judge_ucp(draft, options.target, sealed, login, dtr=options.platform)
     opens = held(Kind.BACKUP_PASSPHRASE)
     if opens.durable:
         draft.notes.append(opens.words)
@@ -215,8 +235,9 @@ def _judge(draft: Draft, options: Namespace, known: Config, job: Job, cluster_id
         )
 
 
-def _judge_ucp(draft: Draft, target: str, sealed: Custody, login: Custody) -> None:
-    """What a run needs to back UCP up: its passphrase, without which nobody restores; a login, to note the accounts."""
+def _judge_ucp(draft: Draft, target: str, sealed: Custody, login: Custody, *, dtr: bool) -> None:
+    """What a run needs to back UCP up: its passphrase, without which nobody restores; a login, to note the accounts,
+    and without which DTR is not backed up at all."""
     if sealed.durable:
         draft.notes.append(sealed.words)
     else:
@@ -224,6 +245,9 @@ def _judge_ucp(draft: Draft, target: str, sealed: Custody, login: Custody) -> No
         draft.rules.append(Rule("schedule-without-custody", target, what))
     if login.durable:
         draft.notes.append(login.words)
+    elif dtr:
+        what = f"DTR is backed up as UCP's administrator. {login.words} No set would be whole. {login.next_step}"
+        draft.rules.append(Rule("schedule-without-custody", target, what))
     else:
         draft.warnings.append(f"UCP's accounts will not be noted with its backups. {login.words} {login.next_step}")
 
