@@ -55,7 +55,8 @@ class StepRecord:
 @dataclass
 class RunRecord:
     """One run as its journal tells it. `outcome` is "" while it is under way, or was cut off; `drafts`: what parts were
-    planned from when their turn came (`parts.Draft`), by the id of their stage."""
+    planned from when their turn came (`parts.Draft`), by the id of their stage; `undrafted`: stages whose part, as it
+    was planned with the whole or before, was of no use any more."""
 
     id: str
     runbook: str = ""
@@ -73,6 +74,7 @@ class RunRecord:
     detail: str = ""
     steps: dict[str, StepRecord] = field(default_factory=dict)
     drafts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    undrafted: set[str] = field(default_factory=set)
 
 
 class JournalError(SwarmtuiError):
@@ -195,6 +197,10 @@ def _apply(record: RunRecord, entry: Mapping[str, Any]) -> None:
     elif kind == "drafted":
         record.steps = {key: step for key, step in record.steps.items() if not key.startswith(f"{step_id}/")}
         record.drafts[step_id] = {name: entry.get(name) for name in ("runbook", "version", "params", "facts")}
+    elif kind == "undrafted":
+        record.steps = {key: step for key, step in record.steps.items() if not key.startswith(f"{step_id}/")}
+        record.drafts.pop(step_id, None)
+        record.undrafted.add(step_id)
     elif kind == "end":
         record.outcome, record.detail, record.ended_at = str(entry.get("outcome")), str(entry.get("detail", "")), at
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link.host_lock import HostLock, Owner
+from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.model.swarm import Node
@@ -18,6 +19,8 @@ from swarmtui.session import Session
 
 LAY_SECONDS = 20.0
 """How long one host may take for its lock, with the login where there is no connection yet."""
+LAY_TRIES = 4
+"""How often, where the connection is lost meanwhile."""
 RELEASE_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
 _AROUND: ContextVar[frozenset[str]] = ContextVar("runs around this one", default=frozenset())
@@ -65,13 +68,13 @@ async def held(session: Session, plan: Plan, run_id: str, say: Callable[[str], N
         for number, place in enumerate(places):
             try:
                 async with asyncio.timeout(LAY_SECONDS):
-                    host = await place.reach(session, plan, ask=number == 0)
-                    if around and await lock.covered(host, around):
-                        continue
-                    if await lock.lay(host):
-                        laid.append(place)
-                        continue
-                    why = "this user may not write to /run there"
+                    lies = await _lay(session, plan, lock, place, around, ask=number == 0)
+                if lies is None:
+                    continue
+                if lies:
+                    laid.append(place)
+                    continue
+                why = "this user may not write to /run there"
             except RefusedError:
                 raise
             except TimeoutError:
@@ -108,6 +111,25 @@ def _nodes(session: Session, plan: Plan) -> list[Node]:
         return []  # no host that is reached anyway
     node = known.get(session.connection.node_id)
     return [node] if node is not None else []
+
+
+async def _lay(
+    session: Session, plan: Plan, lock: HostLock, place: _Place, around: frozenset[str], *, ask: bool
+) -> bool | None:
+    """Whether it lies; None where a run around this one holds it. Raises as `HostLock.lay` does."""
+    tries = LAY_TRIES
+    while True:
+        try:
+            host = await place.reach(session, plan, ask=ask)
+            if around and await lock.covered(host, around):
+                return None
+            return await lock.lay(host)
+        except LinkError as error:
+            # A part lays its locks in the middle of a run: a connection that is lost there is made again, as in a step.
+            tries -= 1
+            if error.reason is not Reason.CONNECTION_LOST or not tries:
+                raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _release(session: Session, plan: Plan, lock: HostLock, place: _Place) -> None:

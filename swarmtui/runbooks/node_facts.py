@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -12,7 +12,8 @@ from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.link.ssh import SshHost
 from swarmtui.model.health import runs_ucp
 from swarmtui.model.impact import Impact, impact_of
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.session import Session
 
@@ -31,6 +32,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
         through: id of the node we talk through, "" where unknown; ways: how many other managers could take its place.
         hosts: node id → SSH destination and port of its host.
         containers: node id → names of containers there that are not of the Swarm; absent where nobody could look.
+        ill: node id → those of them that restart over and over, or say that they are unhealthy.
         ucp: whether UCP manages this Swarm.
         sudo: whether host commands need `sudo -n`.
     """
@@ -44,6 +46,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     ways: int = 0
     hosts: dict[str, tuple[str, int | None]] = msgspec.field(default_factory=dict)
     containers: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    ill: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     ucp: bool = False
     sudo: bool = False
 
@@ -125,7 +128,7 @@ def with_impact(facts: NodeFacts, snapshot: Snapshot, changed: Mapping[str, Node
 async def with_containers(session: Session, facts: NodeFacts) -> NodeFacts:
     """The same facts with the containers on those nodes that the Swarm knows nothing of, where somebody can look."""
 
-    async def look(node: Node) -> tuple[str, tuple[str, ...]] | None:
+    async def look(node: Node) -> tuple[str, dict[str, str]] | None:
         try:
             async with asyncio.timeout(CONTAINERS_SECONDS):
                 # A look on the side asks nobody anything: the question would be gone before it could be answered.
@@ -135,13 +138,23 @@ async def with_containers(session: Session, facts: NodeFacts) -> NodeFacts:
             return None
 
     seen = await asyncio.gather(*(look(node) for node in facts.nodes if node.is_ready))
-    return msgspec.structs.replace(facts, containers=dict(entry for entry in seen if entry is not None))
+    found = dict(entry for entry in seen if entry is not None)
+    return msgspec.structs.replace(
+        facts,
+        containers={node: tuple(sorted(states)) for node, states in found.items()},
+        ill={node: ill for node, states in found.items() if (ill := tuple(sorted(filter(_is_ill(states), states))))},
+    )
 
 
-async def _containers_outside_swarm(host: SshHost, sudo: str) -> tuple[str, ...]:
-    command = f"{sudo}docker ps --format '{{{{.Names}}}} {{{{.Label \"com.docker.swarm.task.id\"}}}}'"
+def _is_ill(states: Mapping[str, str]) -> Callable[[str], bool]:
+    return lambda name: "unhealthy" in states[name] or states[name].startswith("Restarting")
+
+
+async def _containers_outside_swarm(host: SshHost, sudo: str) -> dict[str, str]:
+    """What `docker ps` says of each, by name."""
+    command = f"{sudo}docker ps --format '{{{{.Names}}}} {{{{.Label \"com.docker.swarm.task.id\"}}}}|{{{{.Status}}}}'"
     completed = await host.run(command, timeout=CONTAINERS_SECONDS)
     if completed.code != 0:
         raise SwarmtuiError(one_line(completed.err))
-    lines = (line.split() for line in completed.out.splitlines())
-    return tuple(sorted(parts[0] for parts in lines if len(parts) == 1))
+    lines = ((head.split(), state) for head, _, state in (line.partition("|") for line in completed.out.splitlines()))
+    return {parts[0]: state for parts, state in lines if len(parts) == 1}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,9 +119,17 @@ class Stage(Step):
         steps = tuple(dataclasses.replace(step, id=f"{self.id}/{step.id}") for step in plan.steps)
         return dataclasses.replace(plan, steps=steps)
 
-    async def stale(self, session: Session) -> str:
-        """Why what was drafted before a run was cut off or failed is of no use, and is to be drafted anew; "" where it
-        is to be gone on with. Raises SwarmtuiError."""
+    async def stale(self, session: Session, part: Plan, done: Set[str], begun: Set[str]) -> str:
+        """Why what was drafted with the plan, or before a run was cut off or failed, is of no use, and is to be drafted
+        anew; "" where it is to be gone on with.
+
+        Args:
+            part: what was drafted, fitted in. done: ids of its steps that were brought to their end. begun: of those
+                that were tried, however that ended.
+
+        Raises:
+            SwarmtuiError: what it depends on cannot be asked.
+        """
         return ""
 
     @abstractmethod
@@ -153,7 +161,12 @@ def without_part(plan: Plan, stage: Stage) -> Plan:
     """The plan as it was before a part was drafted. Pure."""
     parts = {name: part for name, part in plan.parts.items() if name != stage.id}
     inner = {step.id for step in plan.parts[stage.id].steps}
-    return dataclasses.replace(plan, steps=tuple(step for step in plan.steps if step.id not in inner), parts=parts)
+    steps = tuple(
+        dataclasses.replace(step, drafted=False) if isinstance(step, Stage) and step.id == stage.id else step
+        for step in plan.steps
+        if step.id not in inner
+    )
+    return dataclasses.replace(plan, steps=steps, parts=parts)
 
 
 def grown(plan: Plan, drafts: Mapping[str, Draft]) -> Plan:

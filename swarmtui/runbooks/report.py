@@ -10,7 +10,7 @@ import msgspec
 from swarmtui.errors import SwarmtuiError, UsageError
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.journal import RunRecord, StepRecord
-from swarmtui.runbooks.parts import Draft, grown
+from swarmtui.runbooks.parts import Draft, Stage, grown, without_part
 from swarmtui.runbooks.runbook import Plan, Step
 
 WORDS = {"intended": "CUT OFF", "done": "done, verified", "already": "nothing to do", "failed": "FAILED"}
@@ -34,7 +34,10 @@ def planned(record: RunRecord) -> Plan:
         )
     try:
         drafts = {stage: msgspec.convert(told, Draft) for stage, told in record.drafts.items()}
-        return grown(runbook.plan(record.params, record.facts), drafts)
+        plan = runbook.plan(record.params, record.facts)
+        for stage in [step for step in plan.steps if isinstance(step, Stage) and step.id in record.undrafted]:
+            plan = without_part(plan, stage) if stage.id in plan.parts else plan
+        return grown(plan, drafts)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(
             f"The journal of {record.id} says what cannot be planned ({type(error).__name__}).",

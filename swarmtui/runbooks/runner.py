@@ -47,7 +47,7 @@ class Event:
     """Something a watcher of the run may show.
 
     Attributes:
-        kind: state, said, progress or end; drafted: the plan has more steps now (`Runner.plan`).
+        kind: state, said, progress or end; drafted: the plan has other steps now (`Runner.plan`).
         step: id of the step; "" for the run itself.
         point: for tests and reports, the exact point reached: intent, effect or proof.
     """
@@ -212,9 +212,10 @@ class Runner:
     async def _run_steps(self) -> Outcome:
         left: Outcome | None = None
         for step in outer_steps(self._plan):
+            fresh = step.id not in self._plan.parts
             ended = await self._each((step,))
             if ended is None and isinstance(step, Stage) and step.id in self._plan.parts:
-                ended = await self._part(step, self._plan.parts[step.id])
+                ended = await self._part(step, self._plan.parts[step.id], fresh=fresh)
             if ended is not None and ended.result != "left":
                 return ended
             left = ended or left
@@ -236,20 +237,21 @@ class Runner:
                 return ended
         return None
 
-    async def _part(self, stage: Stage, part: Plan, *, fresh: bool = False) -> Outcome | None:
+    async def _part(self, stage: Stage, part: Plan, *, fresh: bool) -> Outcome | None:
         """The steps of a part, within its own locks.
 
         Args:
             fresh: it was drafted just now.
         """
-        done = {key for key, known in self._record.steps.items() if known.state in FINISHED} if self._record else set()
+        tried = self._record.steps if self._record is not None else {}
+        done = {key for key, known in tried.items() if known.state in FINISHED}
         first = next((step for step in part.steps if step.id not in done), None)
         while first is not None:
             if self._stop:
                 return Outcome("stopped", first.id)
             try:
                 await stage.enter(self._session)
-                if self._record is not None and not fresh and (why := await stage.stale(self._session)):
+                if not fresh and (why := await stage.stale(self._session, part, done, tried.keys())):
                     return await self._anew(stage, why)
                 await self._hold(part, partial(self._say, first))
                 break
@@ -261,13 +263,15 @@ class Runner:
 
     async def _anew(self, stage: Stage, why: str) -> Outcome | None:
         """Drafts a part once more, of which an earlier try is of no use, and does it."""
-        assert self._record is not None
         self._say(stage, why)
+        self._writer.write("undrafted", step=stage.id, detail=why)
         self._plan = without_part(self._plan, stage)
-        self._record.steps = {
-            key: known for key, known in self._record.steps.items() if not key.startswith(f"{stage.id}/")
-        }
+        if self._record is not None:
+            tried = self._record.steps
+            self._record.steps = {key: known for key, known in tried.items() if not key.startswith(f"{stage.id}/")}
         self._before.pop(stage.id, None)
+        self._observe(Event("drafted", stage.id))
+        stage = next(step for step in self._plan.steps if isinstance(step, Stage) and step.id == stage.id)
         if (ended := await self._step(stage, None)) is not None:
             return ended
         part = self._plan.parts.get(stage.id)

@@ -91,14 +91,23 @@ class Acting(StayingApp[ReturnType]):
                 return newest
             plan, changed = newest, True
 
-    async def looked_at(self, session: Session, title: str, prepare: Callable[[], Awaitable[Plan]]) -> Plan | None:
+    async def looked_at(
+        self,
+        session: Session,
+        title: str,
+        prepare: Callable[[], Awaitable[Plan]],
+        options: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Plan | None:
         """The confirmed plan of what looks at hosts first; None where there is none.
 
         The look goes on before the person's eyes, and may be left.
+
+        Args:
+            options: asks for more about what is to be planned, and tells whether anything was said.
         """
         from swarmtui.ui.screens.building import PreflightScreen
 
-        screen = PreflightScreen(title)
+        screen = PreflightScreen(title, options)
         worker = get_current_worker()
 
         def left(by_person: bool | None) -> None:

@@ -87,6 +87,7 @@ class Console(Looking, Operations, Recovering, Upkeep):
         self._details: tuple[str, ...] = ()
         self._dirty = asyncio.Event()
         self._told = asyncio.Event()
+        self._opened = asyncio.Event()
         self._ageing: Timer | None = None
         self._ageing_stale = False
         self._keys = dict(keys or {})
@@ -137,6 +138,7 @@ class Console(Looking, Operations, Recovering, Upkeep):
         session: Session = self.session or module.Session(self.opening, UiPerson(self))
         session.person = UiPerson(self)
         self.session = session
+        self._opened.set()
         self._unsubscribe = session.subscribe(self._dirty.set)
         self._want()
         session.start()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from swarmtui.errors import UsageError
 from swarmtui.ui.acting import Acting
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Base(Acting[int]):
     main: MainScreen
     _keys: Mapping[str, str]
     _details: tuple[str, ...]
+    _opened: asyncio.Event
 
     @abstractmethod
     def look_now(self) -> None:
@@ -56,5 +59,16 @@ class Base(Acting[int]):
         return self.opening.name, self.opening.cluster.production
 
     def _session(self) -> Session:
-        assert self.session is not None
+        """The session.
+
+        Raises:
+            UsageError: a key was pressed before there was one: it is imported behind the first paint.
+        """
+        if self.session is None:
+            raise UsageError("The console is still starting.", "Press the key again in a moment.")
         return self.session
+
+    async def _begun(self) -> Session:
+        """The session, once there is one: what is asked for in the first second is not refused."""
+        await self._opened.wait()
+        return self._session()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swarmtui.ui.shelf import Shelf
 
 _SWARMS = ("swarm.restore", " host=ssh://HOST")
+PLATFORM = "platform.recover"
 WALKTHROUGHS = (
     "swarm.recover-quorum",
     "swarm.restore",
@@ -38,7 +39,7 @@ WALKTHROUGHS = (
     "swarm.end-split",
     "ucp.restore",
     "dtr.restore",
-    "platform.recover",
+    PLATFORM,
 )
 """Runbooks whose runs, where one was cut off, are gone on with first of all."""
 
@@ -93,7 +94,7 @@ class Recovering(Base):
         from swarmtui.runbooks.swarm.recovery.recover import happened
         from swarmtui.runbooks.swarm.recovery.recover_words import told
 
-        session = self._session()
+        session = await self._begun()
         starts: list[Start] = []
         otherwise = "Nothing begins at a key here: do what is said above. r looks again."
         try:
@@ -189,15 +190,20 @@ class Recovering(Base):
             if answer is None:
                 return
             given[name] = answer
-        if more:
+
+        async def options() -> bool:
             said = await questions.ask_more(self, runbook, _more(advice, runbook), given)
-            if said is None:
-                return
-            given |= said
-        values = params.parse(runbook.name, runbook.params, given)
+            given.update(said or {})
+            return said is not None
+
+        if more and not await options():
+            return
         async with self._leading(runbook) as session:
             plan = await self.looked_at(
-                session, f"Looking at the hosts of {self.opening.name}", lambda: runbook.prepare(session, values)
+                session,
+                f"Looking at the hosts of {self.opening.name}",
+                lambda: runbook.prepare(session, params.parse(runbook.name, runbook.params, given)),
+                options if _more(advice, runbook) else None,
             )
             if plan is None:
                 return
@@ -249,13 +255,16 @@ class Recovering(Base):
         from swarmtui.runbooks.journal import Journal
         from swarmtui.runbooks.report import going_on
 
-        journal = Journal(self._journal_folder)
+        journal, passed = Journal(self._journal_folder), False
         for run_id in journal.ids():
-            if not any(f"-{name}-" in run_id for name in WALKTHROUGHS):
+            if not any(f"-{name}-" in run_id for name in ((PLATFORM,) if passed else WALKTHROUGHS)):
                 continue
             try:
                 record = journal.read(run_id)
                 if record.target != self.opening.name and (not cluster_id or record.cluster_id != cluster_id):
+                    continue
+                if record.outcome == "done" and record.runbook != PLATFORM and not passed:
+                    passed = True  # perhaps a part that the walkthrough through all products said to run alone
                     continue
                 going_on(record, cluster_id=cluster_id)
             except SwarmtuiError:

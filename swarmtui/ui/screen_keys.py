@@ -37,6 +37,7 @@ READING: list[BindingType] = [
 PREFLIGHT: list[BindingType] = [
     Binding("escape,q", "close", "Leave", id="preflight.leave", tooltip="Look no further; nothing was changed"),
     Binding("r", "again", "Look again", id="preflight.again"),
+    Binding("o", "options", "With options", id="preflight.options", tooltip="Say what it lacks, and look again"),
     Binding("c", "copy", "Copy", id="preflight.copy", tooltip="Copy all of it (OSC 52)"),
     Binding("down,j", "scroll(1)", "Down", show=False, id="preflight.down"),
     Binding("up,k", "scroll(-1)", "Up", show=False, id="preflight.up"),

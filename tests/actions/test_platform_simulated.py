@@ -17,7 +17,7 @@ from swarmtui.runbooks.report import report
 from swarmtui.runbooks.ucp import restore_steps
 from tests.faults import ucp_stage as u
 from tests.faults.strikes import kill, swarmtui
-from tests.platform.stage import MANAGERS, REPLICAS, WELL, destroy, destroy_all, dtr_nodes, hurry, ucp_ill
+from tests.platform.stage import MANAGERS, REPLICAS, WELL, destroy, destroy_all, dtr_nodes, hurry, lose, ucp_ill
 
 RUN = "20261122T081003Z-platform.recover-0001"
 
@@ -178,7 +178,7 @@ async def test_a_ucp_that_came_back_with_its_swarm_is_left_alone(
 
 
 @pytest.mark.full
-async def test_accounts_lost_in_a_healthy_swarm_only_ucp_is_brought_back_behind_a_fresh_backup(
+async def test_ucp_lost_in_a_healthy_swarm_only_ucp_is_brought_back_behind_a_fresh_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with Demo("platform-3", speed=50, seed=1) as demo:
@@ -186,15 +186,29 @@ async def test_accounts_lost_in_a_healthy_swarm_only_ucp_is_brought_back_behind_
         had = u.accounts(demo)
         assert await run(demo, "platform.backup", "--yes") == 0
         first = backups()["swarm"].id
-        assert demo.world.ucp is not None
-        for name in ("jon", "mia"):
-            del demo.world.ucp.accounts.by_name[name]
+        for name in MANAGERS:
+            lose(demo, name, "ucp")
         capsys.readouterr()
         assert await run(demo, "platform.recover", "--yes") == 0
         said = capsys.readouterr().out
         assert "Bring back UCP, DTR of simulated" in said and "--force-new-cluster" not in said
         assert "DTR 2.7.8 has 3 replicas, and all of them are healthy. It is not restored." in said
         assert backups()["swarm"].id != first and u.accounts(demo) == had and ucp_ill(demo) == WELL
+
+
+async def test_a_ucp_that_lives_is_not_restored_for_an_account_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Demo("platform-3", speed=50, seed=1) as demo:
+        u.secrets(demo, tmp_path / "kept", monkeypatch)
+        assert await run(demo, "platform.backup", "--yes") == 0
+        assert demo.world.ucp is not None
+        del demo.world.ucp.accounts.by_name["jon"]
+        capsys.readouterr()
+        assert await run(demo, "platform.recover", "--yes") == 0
+        said = capsys.readouterr().out
+        assert "Nothing is to be brought back" in said and "ucp.restore backup=latest" in said and "jon" in said
+        assert "jon" not in u.accounts(demo)
 
 
 @pytest.mark.full
@@ -216,6 +230,10 @@ async def test_ucp_is_not_touched_before_the_swarm_has_all_its_managers(
         destroy(demo, "mgr3")
         assert await run(demo, "swarm.join", "host=ssh://mgr3", "role=manager", "--yes") == 0
         (run_id,) = [one for one in Journal(config.state_dir() / "journal").ids() if "platform.recover" in one]
+        capsys.readouterr()
+        assert await run(demo, "--resume", run_id, "--yes") == 1
+        assert "no backup of the Swarm with all its managers" in capsys.readouterr().err, "mgr3 joined after it"
+        assert await run(demo, "swarm.backup", "--yes") == 0
         assert await run(demo, "--resume", run_id, "--yes") == 0
         assert ucp_ill(demo) == WELL
 

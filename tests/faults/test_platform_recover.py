@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from swarmtui.demo.serve import Demo
+from tests.faults import dtr_backups as d
 from tests.faults import ucp_stage as u
 from tests.faults.strikes import Strike, cut, kill, resume
 from tests.platform.stage import REPLICAS, WELL, destroy_all, dtr_nodes, hurry, ucp_ill
@@ -29,23 +30,37 @@ KILLS = (
     "dtr-dtr2/proof",
     "check-dtr/effect",
 )
-CUTS = ("swarm/compare/intent", "ucp/restore/intent", "dtr/restore/intent")
+CUTS = ("swarm/compare/intent", "ucp/proof", "ucp/restore/intent", "dtr/proof", "dtr/restore/intent")
+CASES = [*((case, kill) for case in KILLS), *((case, cut) for case in CUTS)]
+ALWAYS = (("ucp/uninstall/effect", kill), ("dtr-dtr2/proof", kill), ("ucp/proof", cut))
+"""Also where not the full matrix is asked for."""
 
 
-@pytest.mark.full
-@pytest.mark.parametrize(("case", "strike"), [*((case, kill) for case in KILLS), *((case, cut) for case in CUTS)])
+def named(case: tuple[str, Strike]) -> str:
+    """The name of a case: a hyphen would end it."""
+    return f"{case[1].__name__} {case[0]}".replace("-", "_")
+
+
+@pytest.mark.full(*(named(case) for case in CASES if case not in ALWAYS))
+@pytest.mark.parametrize(("case", "strike"), [pytest.param(*case, id=named(case)) for case in CASES])
 async def test_struck_and_gone_on_with(
     case: str, strike: Strike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hurry(monkeypatch)
     async with Demo("platform-3", speed=50, seed=1) as demo:
         u.secrets(demo, tmp_path / "kept", monkeypatch)
-        had = u.accounts(demo)
+        (before,) = demo.world.clusters
+        had, services = u.accounts(demo), sorted(service.name for service in before.services.values())
         outcome = await u.run(demo, tmp_path, RUN.replace("recover-0002", "backup-0001"), "platform.backup")
         assert outcome is not None and outcome.ok
         destroy_all(demo)
         outcome = await u.run(demo, tmp_path, RUN, "platform.recover", case, strike, host="ssh://mgr2")
-        if outcome is None or not outcome.ok:
-            assert await resume(demo, RUN) == 0
+        if strike is kill:
+            assert outcome is None and await resume(demo, RUN) == 0
+        else:
+            assert outcome is not None and outcome.ok, outcome  # what was lost is made again
         assert u.accounts(demo) == had and ucp_ill(demo) == WELL and dtr_nodes(demo) == list(REPLICAS)
-        assert u.left_on_hosts(demo) == []
+        assert demo.world.ucp is not None
+        now = demo.world.ucp.cluster
+        assert now.id == before.id and sorted(service.name for service in now.services.values()) == services
+        assert u.left_on_hosts(demo) == [] and d.left_on_hosts(demo) == []

@@ -24,7 +24,8 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "SETTLE_SECONDS", 2.0)
 
 
-def _lose(demo: Demo, name: str, product: str) -> None:
+def lose(demo: Demo, name: str, product: str) -> None:
+    """A host has lost every container and volume of "ucp" or "dtr"."""
     host = demo.world.hosts[name]
     for each in [one for one in host.containers.values() if one.name.startswith(f"{product}-")]:
         del host.containers[each.id]
@@ -39,7 +40,7 @@ def destroy(demo: Demo, *names: str, ucp: bool = True) -> None:
         demo.world.stop_docker(host)
         assert files.remove(host, files.SWARM)
         if ucp:
-            _lose(demo, name, "ucp")
+            lose(demo, name, "ucp")
         demo.world.start_docker(host)
 
 
@@ -47,7 +48,7 @@ def destroy_all(demo: Demo) -> None:
     """Nothing of Swarm, UCP and DTR is left on any manager or replica's node."""
     destroy(demo, *MANAGERS)
     for name in REPLICAS:
-        _lose(demo, name, "dtr")
+        lose(demo, name, "dtr")
 
 
 def ucp_ill(demo: Demo) -> dict[str, str]:

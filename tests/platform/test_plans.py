@@ -9,6 +9,7 @@ import pytest
 
 from swarmtui.backups.manifest import DtrManifest
 from swarmtui.errors import RefusedError, UsageError
+from swarmtui.model.dtr.members import Noted
 from swarmtui.model.recovery import Advice, Diagnosis, Way
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.found import DtrAccess, Replica
@@ -33,9 +34,17 @@ DTR = DtrManifest(
     storage="nfs",
     storage_at="nfs://nas/dtr",
 )
-UCP_BACKUP = Chosen(id="20261122T080000Z-ucp-mgr2", kind="ucp", cluster_id="c", age="1 h", version="3.2.7", set="s1")
+UCP_BACKUP = Chosen(
+    id="20261122T080000Z-ucp-mgr2", kind="ucp", cluster_id="c" * 25, age="1 h", version="3.2.7", set="s1"
+)
 DTR_BACKUP = Chosen(
-    id="20261122T080100Z-dtr-dtr1", kind="dtr", cluster_id="c", age="1 h", version="2.7.8", set="s1", dtr=DTR
+    id="20261122T080100Z-dtr-dtr1",
+    kind="dtr",
+    cluster_id="c" * 25,
+    age="1 h",
+    version="2.7.8",
+    set="s1",
+    dtr=DTR,
 )
 BACKUPS = {"ucp": UCP_BACKUP, "dtr": DTR_BACKUP}
 
@@ -73,7 +82,7 @@ def test_all_is_lost_swarm_first_then_ucp_then_dtr_with_a_check_between() -> Non
     made = plan(*LOST, runbook="swarm.restore")
     assert ids(made) == ["swarm", "check-swarm", "look-ucp", "ucp", "check-ucp", *DTR_STEPS]
     shown = {step.id: step.shown[0].line for step in made.steps if isinstance(step, Stage)}
-    assert shown["ucp"] == f"swarmtui run ucp.restore backup={UCP_BACKUP.id} wait=120 --yes --target prod"
+    assert shown["ucp"] == f"swarmtui run ucp.restore backup={UCP_BACKUP.id} wait=600 --yes --target prod"
     assert shown["dtr"] == f"swarmtui run dtr.restore backup={DTR_BACKUP.id} --yes --target prod"
     assert shown["dtr-dtr3"] == "swarmtui run dtr.join node=dtr3 --yes --target prod"
     assert made.typed == "prod" and not any("not of one set" in line for line in made.warnings)
@@ -98,6 +107,50 @@ def test_what_is_said_otherwise_about_dtr_goes_with_its_part() -> None:
     assert isinstance(stage, Stage)
     assert stage.given == {"backup": DTR_BACKUP.id, "node": "dtr2", "storage": "local"}
     assert ids(made)[-3:] == ["dtr-dtr1", "dtr-dtr3", "check-dtr"]
+
+
+def test_the_other_replicas_of_a_backup_that_names_none_are_said() -> None:
+    assert DTR_BACKUP.dtr is not None
+    by_hand = msgspec.structs.replace(DTR_BACKUP, dtr=msgspec.structs.replace(DTR_BACKUP.dtr, nodes={}))
+    backups, given = {"ucp": UCP_BACKUP, "dtr": by_hand}, {"dtr-node": "dtr1"}
+    made = plan(*LOST, runbook="swarm.restore", backups=backups, given=given)
+    assert ids(made)[-2:] == ["dtr", "check-dtr"]
+    assert any("comes back with one replica" in line and "dtr-others=" in line for line in made.notes)
+    made = plan(*LOST, runbook="swarm.restore", backups=backups, given={**given, "dtr-others": "dtr3,dtr2,dtr1"})
+    assert ids(made)[-4:] == DTR_STEPS and not any("one replica" in line for line in made.notes)
+
+
+def test_another_node_takes_the_place_of_the_backups_own_with_its_ports() -> None:
+    ports = msgspec.structs.replace(DTR_BACKUP, dtr=msgspec.structs.replace(DTR, http_port=8080, https_port=4443))
+    backups = {"ucp": UCP_BACKUP, "dtr": ports}
+    made = plan(*LOST, runbook="swarm.restore", backups=backups, given={"dtr-node": "wrk7"})
+    assert ids(made)[-4:] == DTR_STEPS, "dtr1 had the replica that wrk7 gets: it is not joined again"
+    (joined,) = [step for step in made.steps if isinstance(step, Stage) and step.id == "dtr-dtr2"]
+    assert joined.given == {"node": "dtr2", "http-port": "8080", "https-port": "4443"}
+    made = plan(*LOST, runbook="swarm.restore", given={"dtr-others": "none"})
+    assert ids(made)[-2:] == ["dtr", "check-dtr"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dtr-url": "dtr.example.com"},
+        {"dtr-storage": "nope"},
+        {"dtr-replica": "XYZ"},
+        {"dtr-https-port": "0"},
+        {"accept": "whatever"},
+    ],
+)
+def test_what_a_later_part_would_not_take_is_refused_at_once(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        plan(*LOST, runbook="swarm.restore", given=wrong)
+
+
+def test_a_backup_of_another_cluster_is_used_only_by_decision() -> None:
+    assert not plan(*LOST, runbook="swarm.restore").rules
+    other = {"ucp": msgspec.structs.replace(UCP_BACKUP, cluster_id="s" * 25), "dtr": DTR_BACKUP}
+    (rule,) = plan(*LOST, runbook="swarm.restore", backups=other).rules
+    assert str(rule) == "other-cluster=ucp" and "another cluster" in rule.what
 
 
 def test_rules_of_later_parts_can_be_accepted_beforehand() -> None:
@@ -145,7 +198,11 @@ def test_ucp_lives_where_one_manager_has_it() -> None:
     look = UcpLook(runs=True, ill={"mgr1": "", "mgr2": "its /_ping says: 500"})
     assert look.lives and not look.lost and not look.well and "mgr2" in look.told
     assert UcpLook(runs=True, ill={"mgr1": "it is not up"}).lost and UcpLook().lost
-    assert UcpLook(runs=True, ill={"mgr1": ""}, missing=("jon",)).lost
+    lacking = UcpLook(runs=True, ill={"mgr1": ""}, missing=("jon",))
+    assert not lacking.lost and lacking.well, "somebody deleted it, perhaps rightly: nothing is restored unasked"
+    assert "accounts that its newest backup has: jon." in lacking.lacks and "ucp.restore" in lacking.lacks
+    hidden = UcpLook(runs=True, ill={"mgr1": "it is not up", "mgr2": "ssh: no route"}, unasked=("mgr2",))
+    assert not hidden.lives and not hidden.lost, "it may live where nobody could look"
     assert UcpLook(runs=True, ill={"mgr1": ""}).well
 
 
@@ -172,3 +229,26 @@ def test_dtr_is_lost_without_a_majority_and_repaired_where_its_version_can(
     known: Any = DtrAccess(cluster="prod", cluster_id="c", version=version, replicas=replicas, trouble="Away.")
     look = judged(known)
     assert (look.lost, look.repair) == (lost, repair)
+
+
+@pytest.mark.parametrize(("version", "repair"), [("2.7.8", "b" * 12), ("2.4.1", "")])
+@pytest.mark.parametrize("here", [True, False], ids=["told-this-machine", "in-the-backup"])
+def test_one_replica_of_three_is_no_majority_where_the_others_cannot_be_seen(
+    version: str, repair: str, here: bool
+) -> None:
+    """Their hosts were rebuilt: the one that is left runs, and DTR is lost all the same."""
+    noted = Noted({letter * 12: f"dtr-{letter}" for letter in "abc"}, 5.0)
+    known = DtrAccess(
+        cluster="prod",
+        cluster_id="c",
+        version=version,
+        replicas=(replica("b", database=True),),
+        trouble="Away.",
+        answering=("dtr-a", "dtr-b", "dtr-c"),
+        noted=noted if here else Noted(),
+    )
+    look = judged(known) if here else judged(known, noted)
+    assert (look.lost, look.repair, look.majority) == (True, repair, False)
+    assert "of 3 replicas 1 are up" in look.told
+    works = judged(msgspec.structs.replace(known, works=True), noted)
+    assert not works.lost and not works.repair, "it says by /_ping that it is well: what was noted is outdated"

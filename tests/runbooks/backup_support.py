@@ -13,7 +13,8 @@ from swarmtui.config import BackupsConfig
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import Completed
 from swarmtui.link.target import SshTarget
-from swarmtui.model.swarm import Info, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Info
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.runbook import Plan
 from tests import builders as b

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from swarmtui.errors import EngineError
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.runbook import Plan, Voice
 from swarmtui.session import Session

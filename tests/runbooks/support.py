@@ -13,7 +13,8 @@ from swarmtui.errors import EngineError
 from swarmtui.link.decode import decode_one
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.target import SshTarget
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.opening import Opening
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.runbook import Plan

@@ -270,8 +270,8 @@ async def test_encryption_is_offered_and_then_asked_for_again(opened: Any) -> No
 
 async def test_ucp_and_other_containers_stop_too_and_ucp_is_waited_for(opened: Any) -> None:
     session = opened()
-    ps = "docker ps --format '{{.Names}} {{.Label \"com.docker.swarm.task.id\"}}'"
-    names = "ucp-controller\nucp-kv\nregistry\nweb.1.abc tsk\n"
+    ps = "docker ps --format '{{.Names}} {{.Label \"com.docker.swarm.task.id\"}}|{{.Status}}'"
+    names = "ucp-controller |Up 2 hours (healthy)\nucp-kv |Up 2 hours\nregistry |Up 1 second\nweb.1.abc tsk|Up 3 days\n"
     session.machines["mgr3"].answers[ps] = Completed(0, names, "")
     plan = await made(session)
     assert any("UCP's containers on mgr3 stop too (2 of them)" in w for w in plan.warnings)
@@ -280,6 +280,14 @@ async def test_ucp_and_other_containers_stop_too_and_ucp_is_waited_for(opened: A
     (wait,) = [step for step in plan.steps if step.id == "ucp"]
     assert wait.containers == ("ucp-controller", "ucp-kv")  # type: ignore[attr-defined]
     assert wait.shown[0].words == "wait until UCP on mgr3 is healthy, at most 600 s"
+
+    sick = names.replace("Up 2 hours\n", "Restarting (1) 4 seconds ago\n")
+    session.machines["mgr3"].answers[ps] = Completed(0, sick, "")
+    (wait,) = [step for step in (await made(session)).steps if step.id == "ucp"]
+    assert wait.containers == ("ucp-controller",)  # type: ignore[attr-defined]
+    session.machines["mgr3"].answers[ps] = Completed(0, "ucp-controller |Up 2 hours (unhealthy)\n", "")
+    plan = await made(session)
+    assert "ucp" not in [step.id for step in plan.steps], "who was ill before is not waited for"
 
 
 async def test_what_an_earlier_one_left_behind_is_cleaned_up_first(opened: Any) -> None:

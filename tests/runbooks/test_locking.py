@@ -136,6 +136,19 @@ async def test_an_exclusive_run_lays_it_on_all_and_says_where_it_could_not(
     assert session.lying == {}
 
 
+async def test_a_connection_that_is_lost_while_they_are_laid_is_made_again(
+    session: LockSession, tmp_path: Path
+) -> None:
+    for host in session.lock_hosts.values():
+        host.lost = 2
+    seen, said, outcome = await go(session, disruptive(World(), exclusive=True), tmp_path)
+    assert outcome.ok and not [line for line in said if line.startswith("No lock")]
+    assert seen == [{f"root@mgr{i}": ["exclusive"] for i in (1, 2, 3)}] * 2
+    session.lock_hosts["10.0.0.3"].lost = 1000
+    with pytest.raises(RefusedError, match="No lock can be laid on mgr3"):
+        await go(session, disruptive(World(), exclusive=True), tmp_path / "again")
+
+
 async def test_without_a_lock_on_its_own_host_it_is_refused(session: LockSession, tmp_path: Path) -> None:
     session.lock_hosts["10.0.0.3"].may = False
     world = World()

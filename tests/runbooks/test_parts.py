@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from swarmtui.errors import RefusedError
 from swarmtui.runbooks import params, registry, render
 from swarmtui.runbooks.journal import Journal
 from swarmtui.runbooks.params import Param
-from swarmtui.runbooks.parts import Stage
+from swarmtui.runbooks.parts import Draft, Stage, grown
 from swarmtui.runbooks.report import planned, report
 from swarmtui.runbooks.runbook import Facts, Plan, Rule, Runbook
 from swarmtui.runbooks.runner import Choice, Decision
@@ -86,7 +86,7 @@ class Part(Stage):
     world: World = field(compare=False)
     useless: ClassVar[str] = ""
 
-    async def stale(self, session: Session) -> str:
+    async def stale(self, session: Session, part: Plan, done: Set[str], begun: Set[str]) -> str:
         self.world.call(self.id, "stale")
         return self.useless if self.id == "one" else ""
 
@@ -232,6 +232,39 @@ async def test_what_an_earlier_try_left_of_no_use_is_drafted_anew(
     monkeypatch.setattr(Part, "useless", "")
     await gone_on(journal)
     assert WORLD.counter == {"one/b": 1, "one/c": 1, "two/d": 1, "z": 1}
+
+
+async def test_what_is_drafted_anew_says_what_it_needs_decided(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WORLD.troubles["one/c.run"] = [RefusedError("Not now.")]
+    assert not (await go(journal, outer())).ok
+    WORLD.counter.clear()
+    monkeypatch.setattr(Part, "useless", "It is spoiled.")
+    monkeypatch.setattr(Inner, "rule", Rule("risk", "mgr 1", "All may be lost."))
+    outcome = await go(journal, planned(journal.read(RUN)), resume=True)
+    assert outcome.step == "one" and outcome.error is not None
+    assert "swarmtui run test.part names=b,c --yes --target here --accept" in outcome.error.next_step
+
+
+async def test_a_part_planned_with_the_whole_is_looked_at_again_before_it_begins(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Outer.plan
+    draft = Draft.of(Inner().plan({"names": ("b", "c")}, {"look": 0}))
+    monkeypatch.setattr(Outer, "plan", lambda self, given, facts: grown(bare(self, given, facts), {"one": draft}))
+    monkeypatch.setattr(Part, "useless", "It came back by itself.")
+    WORLD.counter |= {"one/b": 1, "one/c": 1}
+    WORLD.troubles["two/d.run"] = [Crash()]
+    seen: list[str] = []
+    with pytest.raises(Crash):
+        await go(journal, outer(), observe=lambda event: seen.append(f"{event.kind} {event.step}"))
+    record = journal.read(RUN)
+    assert record.steps["one"].state == "already" and "one/b" not in record.steps and "drafted one" in seen
+    assert [step.id for step in planned(record).steps] == ["a", "one", "two", "two/d", "z"]
+    assert "b: not begun" not in report(record)
+    await gone_on(journal)
+    assert WORLD.counter == EACH_ONCE
 
 
 async def test_a_person_leaves_a_part_only_where_that_can_be(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

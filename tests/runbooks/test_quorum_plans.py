@@ -11,17 +11,9 @@ from msgspec.structs import replace
 
 from swarmtui.errors import RefusedError
 from swarmtui.model.inventory import Inventory, Item, NodeItem, ServiceItem
-from swarmtui.model.swarm import (
-    Node,
-    NodeStatus,
-    Replicated,
-    Service,
-    ServiceMode,
-    ServiceSpec,
-    Snapshot,
-    Task,
-    TaskStatus,
-)
+from swarmtui.model.services import Replicated, Service, ServiceMode, ServiceSpec, Task, TaskStatus
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node, NodeStatus
 from swarmtui.runbooks import registry, render
 from swarmtui.runbooks.runbook import Danger, Plan, Rule
 from swarmtui.runbooks.swarm.recovery.after_force import missing

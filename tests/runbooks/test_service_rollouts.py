@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swarmtui.model.rollout import Rollout, impact_of_rollouts, removal_of, rollout_of
-from swarmtui.model.swarm import UpdateConfig
+from swarmtui.model.services import UpdateConfig
 from swarmtui.runbooks.service_facts import spec_of
 from tests import builders as b
 from tests.runbooks.service_support import MANAGERS, WORKERS, spread

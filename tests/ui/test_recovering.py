@@ -98,6 +98,18 @@ async def test_what_happened_offers_to_go_on_with_what_was_cut_off(
         await console.here().sees("Nothing is to be done. r looks again.", within=40)
 
 
+async def test_a_part_that_was_run_alone_does_not_hide_the_walkthrough_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovering, "WALKTHROUGHS", ("node.drain", "node.pause"))
+    monkeypatch.setattr(recovering, "PLATFORM", "node.drain")
+    async with opened(tmp_path) as (_, console):
+        await _stopped_half_way(console, monkeypatch)
+        await console.here().leave().press("escape")
+        await console.nodes().select("mgr2").press("S").confirm().until_done()
+        await console.here().press("!").sees("1 go on with: Drain wrk1, wrk2 (stopped,", within=40)
+
+
 def test_only_what_a_command_leaves_open_or_a_runbook_needs_is_asked_for() -> None:
     replace = registry.runbook("node.replace")
     given = {"dead": "mgr3"}

@@ -9,6 +9,7 @@ import msgspec
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.link import jobs
+from swarmtui.model.text import listed
 from swarmtui.model.ucp import status
 from swarmtui.runbooks import params
 from swarmtui.runbooks.nodes import WAIT
@@ -53,12 +54,14 @@ class PlatformBackupFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         set: the name of the set.
         parts: one for each product there is, in the order of their backups.
+        unseen: names of nodes that could not be looked at, where no DTR was found on the others.
     """
 
     cluster: str
     cluster_id: str
     set: str
     parts: tuple[Part, ...]
+    unseen: tuple[str, ...] = ()
 
 
 class PlatformBackup(Runbook):
@@ -96,7 +99,7 @@ class PlatformBackup(Runbook):
             steps=steps,
             touches=(found.cluster,),
             notes=_notes(found),
-            warnings=tuple(dict.fromkeys(line for part in found.parts for line in _warnings(part))),
+            warnings=(*_unseen(found), *dict.fromkeys(line for part in found.parts for line in _warnings(part))),
             rules=tuple(rules.values()),
             binding=binding_of(found.cluster_id, [(part.kind, part.trouble, part.binding) for part in found.parts]),
         )
@@ -132,12 +135,21 @@ def _warnings(part: Part) -> list[str]:
     return [f"{name}: {line}" for line in part.warnings]
 
 
+def _unseen(found: PlatformBackupFacts) -> list[str]:
+    if not found.unseen:
+        return []
+    return [
+        f"No DTR was found, but {listed(found.unseen)} could not be looked at: one that is only there is not backed "
+        "up. Have SSH work there, or name DTR's address: [clusters.NAME.dtr] url"
+    ]
+
+
 def _notes(found: PlatformBackupFacts) -> tuple[str, ...]:
     told = [
         f"All of them are in the set {found.set}. Where one fails the next is tried all the same, what was taken "
         "stays, and the run ends with exit status 1.",
     ]
-    if not any(part.kind == "dtr" for part in found.parts):
+    if not any(part.kind == "dtr" for part in found.parts) and not found.unseen:
         told.append("No DTR was found on this cluster.")
     told += [f"{PRODUCTS[part.kind]}: {line}" for part in found.parts for line in part.notes]
     return tuple(told)
@@ -150,21 +162,35 @@ async def survey(session: Session, params: Mapping[str, Any]) -> PlatformBackupF
         LinkError, EngineError: the Swarm cannot be asked.
     """
     snapshot = await session.refresh()
-    parts = [await _part(session, "swarm", params, draft=True)]
+    parts, unseen = [await _part(session, "swarm", params, draft=True)], tuple[str, ...]()
     if status.runs_ucp(snapshot):
         parts.append(await _part(session, "ucp", params))
-        if await runs_dtr(session):
+        found, silent = await look_for_dtr(session)
+        if found:
             parts.append(await _part(session, "dtr", params))
+        unseen = () if found else silent
     return PlatformBackupFacts(
-        cluster=session.name, cluster_id=snapshot.cluster_id, set=f"platform-{jobs.new_id()}", parts=tuple(parts)
+        cluster=session.name,
+        cluster_id=snapshot.cluster_id,
+        set=f"platform-{jobs.new_id()}",
+        parts=tuple(parts),
+        unseen=unseen,
     )
 
 
 async def runs_dtr(session: Session) -> bool:
-    """Whether anything of DTR is on a node of this cluster, healthy or not."""
-    from swarmtui.runbooks.dtr.hosts import looked
+    """Whether anything of DTR is on a node of this cluster that can be looked at, healthy or not; or is configured."""
+    return (await look_for_dtr(session))[0]
 
-    return bool(await looked(session))
+
+async def look_for_dtr(session: Session) -> tuple[bool, tuple[str, ...]]:
+    """The same, and the names of nodes that could not be looked at."""
+    from swarmtui.runbooks.dtr.hosts import look_at_all
+
+    looked = await look_at_all(session)
+    nodes = session.snapshot.nodes
+    silent = tuple(sorted(nodes[node].name if node in nodes else node for node in looked.silent))
+    return bool(looked.found) or bool(session.opening.cluster.dtr.url), silent
 
 
 async def _part(session: Session, kind: str, given: Mapping[str, Any], *, draft: bool = False) -> Part:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from swarmtui.backups import sets
 from swarmtui.backups.manifest import Manifest
 from swarmtui.runbooks.parts import Stage
 from swarmtui.runbooks.runbook import Facts, Plan, Shown, Step, StepError, Voice
+from swarmtui.runbooks.swarm.backups.fetch import Fetch
 from swarmtui.session import Session
 
 if TYPE_CHECKING:
     from swarmtui.backups.catalogue import Entry
 
-PRODUCTS: Final = {"swarm": "Swarm", "ucp": "UCP", "dtr": "DTR"}
-"""What a platform is made of, in the order in which it is backed up and brought back (ucp-dtr.md §5.3), by the kind of
-its backups."""
+PRODUCTS: Final = sets.PRODUCTS
+"""What a platform is made of, in the order in which it is backed up and brought back."""
 
 
 def member_of(session: Session, cluster_id: str, name: str, kind: str) -> Entry | None:
@@ -56,15 +58,20 @@ class BackUp(Stage):
         entry = await asyncio.to_thread(member_of, session, self.cluster_id, self.set, self.kind)
         return f"{_told(entry)} It is in this set already." if entry is not None else ""
 
-    async def stale(self, session: Session) -> str:
-        def bad() -> Entry | None:
+    async def stale(self, session: Session, part: Plan, done: Set[str], begun: Set[str]) -> str:
+        def taken() -> Entry | None:
             ours = (one for one in session.backups.entries(self.cluster_id) if one.kind == self.kind)
             return next((one for one in ours if not one.broken and one.whole.set == self.set), None)
 
-        entry = await asyncio.to_thread(bad)
-        if entry is None or entry.would_restore != "no":
+        entry = await asyncio.to_thread(taken)
+        if entry is not None:
+            return f"{entry.id} would not restore: another one is taken." if entry.would_restore == "no" else ""
+        if (fetch := next((step for step in part.steps if step.id not in done), None)) is None:
             return ""
-        return f"{entry.id} would not restore: another one is taken."
+        # What was no archive was removed when it was fetched; and another backup cleans up what this one left.
+        if isinstance(fetch, Fetch) and not (await (await fetch.job(session)).state()).done:
+            return f"There is no whole archive on {fetch.name} any more: another one is made."
+        return ""
 
     def fit(self, plan: Plan) -> Plan:
         """The same with the name of the set in the manifest that its step of fetching writes."""

@@ -9,9 +9,11 @@ from collections.abc import Callable
 import msgspec
 
 from swarmtui.errors import RefusedError
+from swarmtui.model.dtr.members import Noted
 from swarmtui.model.text import listed
 from swarmtui.runbooks.dtr.access import access
 from swarmtui.runbooks.dtr.found import DtrAccess
+from swarmtui.runbooks.dtr.noted import in_newest
 from swarmtui.session import Session
 
 SETTLE_SECONDS = 60.0
@@ -25,7 +27,8 @@ class DtrLook(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         there: something of it lies on a node.
         answers: its API does, so a majority of its replicas is up. well: and all of them are healthy.
-        majority: the databases of a majority of its replicas run.
+        majority: it works by a replica's own word, or the databases of a majority of all its replicas run, those that
+            nobody sees counted in.
         healthy: names of nodes whose replica is healthy.
         repair: the replica that emergency-repair makes DTR of; "" where there is none, or its version has no such.
         told: one sentence.
@@ -44,34 +47,46 @@ class DtrLook(msgspec.Struct, frozen=True, kw_only=True):
         return not self.answers and not self.majority
 
 
-async def look_at_dtr(session: Session) -> DtrLook:
+async def look_at_dtr(session: Session, *, ask: bool = False) -> DtrLook:
     """Looks at DTR on every node, and asks its API where the vault, or somebody before, gave UCP's password.
 
+    Args:
+        ask: a person may be asked for that password.
+
     Raises:
-        UsageError: the configuration of DTR cannot be meant.
+        UsageError: the configuration of DTR cannot be meant; or there is no password, and nobody to ask for it.
     """
     try:
-        known = await access(session)
+        known = await access(session, ask=ask)
     except RefusedError as error:
         return DtrLook(told=error.what)
-    return judged(known)
+    return judged(known, await in_newest(session) if known.told is None else Noted())
 
 
-def judged(known: DtrAccess) -> DtrLook:
-    """The same of what is known. Pure."""
+def judged(known: DtrAccess, *noted: Noted) -> DtrLook:
+    """The same of what is known. Pure.
+
+    Args:
+        noted: whom DTR counted in by others' notes.
+    """
     members = known.members
     up = [one for one in members if one.up]
     bad = [one for one in members if not one.well]
     answers = known.told is not None
-    majority = bool(members) and 2 * len(up) > len(members)
+    counted = known.counted(*noted)
+    majority = known.works or (bool(members) and len(up) >= counted.needed)
     if answers and not bad:
         told = f"{known.product} has {len(members)} replicas, and all of them are healthy."
     elif bad and (answers or majority):
         told = f"{known.product} works; not healthy: {listed([one.shown for one in bad])}."
+    elif majority and not up:
+        told = f"{known.product} works by its own word; its API was not asked: {known.trouble.rstrip('.')}."
     elif majority:
         told = f"The databases of {known.product} run; its API was not asked: {known.trouble.rstrip('.')}."
     else:
-        told = f"{known.product} has no majority: of {len(members)} replicas {len(up)} are up. {known.trouble}".rstrip()
+        told = (
+            f"{known.product} has no majority: of {counted.total} replicas {len(up)} are up. {known.trouble}".rstrip()
+        )
     left = sorted(members, key=lambda one: not one.up)
     can = bool(left) and bool(known.version) and known.release.emergency_repair
     return DtrLook(

@@ -38,13 +38,14 @@ async def platform_way(session: Session, cluster_id: str, found: Diagnosis) -> A
 
 
 async def _ucp_is_lost(session: Session) -> bool:
-    """Whether UCP is healthy on no manager of a Swarm that can be asked; accounts that are missing are told before.
-    Raises LinkError, EngineError."""
+    """Whether UCP is healthy on no manager of a Swarm that can be asked, and was not taken off it. Raises LinkError,
+    EngineError."""
     if not session.live:
         return False
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            return not (await look_at_ucp(session, accounts=False)).lives
+            found = await look_at_ucp(session, accounts=False)
+            return found.runs and found.lost
     except TimeoutError:
         return False
 

@@ -5,14 +5,18 @@ Source of the order and of what must be before what: ucp-dtr.md §5.3 and §5.5 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
+from swarmtui.backups.manifest import DtrManifest
 from swarmtui.errors import RefusedError
+from swarmtui.model.dtr import facts
 from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import params
+from swarmtui.runbooks.dtr import settings
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.parts import grown
 from swarmtui.runbooks.platform.backup_steps import PRODUCTS
@@ -33,10 +37,23 @@ from swarmtui.runbooks.swarm.building.build import WAIT
 from swarmtui.runbooks.swarm.recovery.after_force import ForcedSeed
 from swarmtui.runbooks.swarm.recovery.forced_checks import FreshBackup
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import ssh_address
+from swarmtui.runbooks.ucp.install import port
 from swarmtui.runbooks.ucp.uninstall_steps import NO_JOIN
 from swarmtui.session import Session
 
 BACKUP = "latest|ID|none"
+PATIENCE = dataclasses.replace(WAIT, help="how long to wait for each host and product, in seconds", default=600)
+"""A UCP takes longer to come up than a host: ten minutes are what its own restore waits, too."""
+
+
+def rules_named(value: str) -> tuple[str, ...]:
+    """Names of safety rules, RULE=OBJECT each; the kind of a parameter. Raises ValueError."""
+    found = params.names(value)
+    if wrong := [one for one in found if not all(one.partition("=")[::2])]:
+        raise ValueError(f'has "{one_line(wrong[0])}", which is no RULE=OBJECT')
+    return found
+
+
 STYLES = {"well": "good", "lost": "bad"}
 
 
@@ -50,14 +67,27 @@ class PlatformRecover(Runbook):
         Param("ucp", "which backup of UCP; none leaves it out", params.text, BACKUP, default="latest"),
         Param("dtr", "which backup of DTR; none leaves it out", params.text, BACKUP, default="latest"),
         Param("dtr-node", "the worker that DTR is restored on; else the one of its backup", params.text, "NODE"),
-        Param("dtr-replica", "the id of that replica; else that of the backup", params.text, "12 HEX DIGITS"),
-        Param("dtr-url", "DTR's external URL; else that of the backup", params.text, "https://HOST[:PORT]"),
-        Param("dtr-storage", "where DTR's images are; else as the backup says", params.text, "nfs://HOST/PATH|local"),
+        Param(
+            "dtr-others",
+            "the workers of its other replicas; else those of its backup",
+            params.names,
+            "none|NAME[,NAME…]",
+        ),
+        Param("dtr-replica", "the id of that replica; else that of the backup", facts.replica, "12 HEX DIGITS"),
+        Param("dtr-url", "DTR's external URL; else that of the backup", settings.external, "https://HOST[:PORT]"),
+        Param(
+            "dtr-storage",
+            "where DTR's images are; else as the backup says",
+            settings.storage,
+            "nfs://HOST/PATH|volume:NAME|local",
+        ),
+        Param("dtr-http-port", "DTR's port for HTTP on each node; else that of the backup", port, "PORT"),
+        Param("dtr-https-port", "DTR's port for HTTPS on each node; else that of the backup", port, "PORT"),
         Param("advertise", "the address the other nodes use, where the host has several", params.text, "IP"),
         Param("promote", "workers that take the places of dead managers, if forced", params.names, "NAME[,NAME…]"),
         Param("cluster", "whose backups, where there are those of several", params.text, "CLUSTER-ID"),
-        Param("accept", "safety rules of later parts that you accept now", params.names, "RULE=OBJECT[,…]"),
-        WAIT,
+        Param("accept", "safety rules of later parts that you accept now", rules_named, "RULE=OBJECT[,…]"),
+        PATIENCE,
     )
     needs_manager: ClassVar[bool] = False
     on_hosts: ClassVar[bool] = True
@@ -72,7 +102,7 @@ class PlatformRecover(Runbook):
         steps = _steps(found, params)
         _check(found, steps)
         names = [PRODUCTS[step.id] for step in steps if step.id in PRODUCTS]
-        rules = tuple(Rule(*told) for told in found.rules)
+        rules = (*(Rule(*told) for told in found.rules), *_foreign(found))
         plan = Plan(
             runbook=self.name,
             version=self.version,
@@ -84,7 +114,7 @@ class PlatformRecover(Runbook):
             nothing="" if names else _nothing(found),
             touches=(found.cluster,),
             changes=tuple(_changes(found)),
-            notes=tuple(_notes(found)),
+            notes=tuple(_notes(found, [step.id for step in steps])),
             warnings=tuple(_warnings(found)),
             rules=rules,
             cluster_id=found.cluster_id,
@@ -194,7 +224,8 @@ def _dtr(found: RecoverFacts, params: Mapping[str, Any], seed: ForcedSeed, about
     backup, wait = found.backups.get("dtr"), params["wait"]
     dtr = backup.dtr if backup is not None else None
     where = params.get("dtr-node") or (dtr.nodes.get(dtr.replica_id, "") if dtr is not None else "")
-    others = sorted({one_line(node) for node in dtr.nodes.values()} - {where, ""}) if dtr is not None else []
+    others = _others(params, dtr, where)
+    ports = _ports(params, dtr)
     steps: list[Step] = [
         DtrPart(
             id="dtr",
@@ -216,7 +247,7 @@ def _dtr(found: RecoverFacts, params: Mapping[str, Any], seed: ForcedSeed, about
             danger=Danger.DISRUPTIVE,
             skippable=True,
             runbook="dtr.join",
-            given={"node": node},
+            given={"node": node, **ports},
             node=node,
             if_stopped="DTR works, with fewer replicas than it had.",
             **about,
@@ -236,6 +267,24 @@ def _dtr(found: RecoverFacts, params: Mapping[str, Any], seed: ForcedSeed, about
         )
     )
     return steps
+
+
+def _others(params: Mapping[str, Any], dtr: DtrManifest | None, where: str) -> list[str]:
+    """The workers that get a replica each beside the one on `where`."""
+    if given := params.get("dtr-others"):
+        return sorted({one_line(node) for node in given} - {where, "", "none"})
+    told = dict(dtr.nodes) if dtr is not None else {}
+    if dtr is not None and where not in told.values():
+        told.pop(dtr.replica_id, None)  # another node takes the place of that one
+    return sorted({one_line(node) for node in told.values()} - {where, ""})
+
+
+def _ports(params: Mapping[str, Any], dtr: DtrManifest | None) -> dict[str, str]:
+    """What a replica is told of its ports, where they are not the usual ones."""
+    kept = {"http-port": dtr.http_port, "https-port": dtr.https_port} if dtr is not None else {}
+    usual = {"http-port": facts.HTTP_PORT, "https-port": facts.HTTPS_PORT}
+    chosen = {name: params.get(f"dtr-{name}") or kept.get(name, usual[name]) for name in usual}
+    return {name: str(value) for name, value in chosen.items() if value != usual[name]}
 
 
 def _check(found: RecoverFacts, steps: Sequence[Step]) -> None:
@@ -272,13 +321,29 @@ def _told(one: Chosen) -> str:
     return f"{name} comes back from {one.id}, {one.age} old. Would restore: {one.verdict}{proof}.{of_set}"
 
 
-def _notes(found: RecoverFacts) -> list[str]:
+def _foreign(found: RecoverFacts) -> list[Rule]:
+    """A backup of another cluster is used only by decision: its users and images are others."""
+    return [
+        Rule(
+            "other-cluster",
+            kind,
+            f"{one.id} is a backup of another cluster ({one_line(one.cluster_id)[:12]}), not of {found.cluster}: the "
+            f"{PRODUCTS[kind]} that comes back is that one's.",
+        )
+        for kind, one in found.backups.items()
+        if found.cluster_id and one.cluster_id != found.cluster_id
+    ]
+
+
+def _notes(found: RecoverFacts, steps: Sequence[str]) -> list[str]:
     told = [
         "Each part is planned in full before it begins, and shown; what came back by itself is left alone.",
         "Stop anywhere, and go on later: what is done is not done again.",
     ]
     if found.first_kind == "swarm":
         told.append("Before UCP is touched the Swarm has all its managers and a fresh backup.")
+    if "dtr" in steps and not any(step.startswith("dtr-") for step in steps):
+        told.append("DTR comes back with one replica. Its other workers, if it had some: dtr-others=NAME,NAME")
     return [*told, *(f"{PRODUCTS[found.first_kind]}: {line}" for line in found.notes)]
 
 
@@ -290,4 +355,9 @@ def _warnings(found: RecoverFacts) -> list[str]:
         told.append("These backups are not of one set: what the products knew of each other may differ.")
     if found.runbook and "ucp" not in found.backups:
         told.append("No backup of UCP is used: only the Swarm comes back. Take one in: swarmtui backups import FILE")
+    elif found.runbook and "dtr" not in found.backups:
+        told.append(
+            "No backup of DTR is used: where DTR ran, look at it afterwards (swarmtui doctor). Take one in: swarmtui "
+            "backups import FILE"
+        )
     return told

@@ -19,7 +19,7 @@ from swarmtui.runbooks.parts import Draft
 from swarmtui.runbooks.platform.backup_steps import PRODUCTS
 from swarmtui.runbooks.platform.chosen import Chosen, best_of, entries_of, look_into, told_of
 from swarmtui.runbooks.platform.dtr_look import look_at_dtr
-from swarmtui.runbooks.platform.ucp_look import UcpLook, look_at_ucp
+from swarmtui.runbooks.platform.ucp_look import UcpLook, settled
 from swarmtui.runbooks.runbook import Plan
 from swarmtui.runbooks.swarm.recovery.recover import Around, happened
 from swarmtui.session import Session
@@ -33,7 +33,7 @@ LIVE_SECONDS: Final = 20.0
 FORCING: Final = {Way.FORCE: "swarm.recover-quorum", Way.RESTORE: "swarm.restore"}
 """The ways that a walkthrough begins with. Every other one loses less, and needs no platform.recover."""
 LATER: Final = "How {} is shows when {} is back."
-DTR: Final = ("node", "replica", "url", "storage")
+DTR: Final = ("node", "replica", "url", "storage", "http-port", "https-port")
 """What of a backup of DTR can be said otherwise: parameters of dtr.restore, and with "dtr-" before them our own."""
 _SWARM: Final = {
     "swarm.restore": ("host", "dead", "advertise", "cluster", "wait"),
@@ -111,7 +111,7 @@ async def survey(session: Session, given: Mapping[str, Any]) -> RecoverFacts:
     began = time.time()
     dead = tuple(given.get("dead") or ())
     around, found = await happened(session, dead)
-    entries = await entries_of(session, around.cluster_id)
+    entries = await entries_of(session, given.get("cluster") or around.cluster_id)
     facts = RecoverFacts(
         cluster=session.name,
         cluster_id=around.cluster_id,
@@ -156,11 +156,16 @@ async def _with_swarm(
     ]
     facts = replace(facts, seed=(target, name), hosts=hosts, mend=tuple(mend), cluster_id=session.snapshot.cluster_id)
     facts = await _with_backups(session, given, entries, facts)
-    ucp = await look_at_ucp(session)
+    ucp = await settled(session, session.tell_look)
     if ucp.runs or "ucp" in facts.backups:
+        if not ucp.lives and ucp.unasked and given.get("ucp") != NONE:
+            raise RefusedError(
+                f"It cannot be seen whether UCP lives on {listed(ucp.unasked)}. {ucp.told}",
+                "Nothing was begun. Have SSH work there, then look again; or leave UCP out: ucp=none",
+            )
         state = "lost" if ucp.lost else "well"
         seen.append(Seen(kind="ucp", state=state, told=ucp.told))
-        facts = replace(facts, ucp=ucp)
+        facts = replace(facts, ucp=ucp, mend=(*facts.mend, *filter(None, (ucp.lacks,))))
     facts = replace(facts, seen=tuple(seen))
     if facts.state("ucp") == "lost":
         if "ucp" not in facts.backups:
@@ -189,7 +194,7 @@ async def _with_dtr(session: Session, given: Mapping[str, Any], facts: RecoverFa
 
 def dtr_values(given: Mapping[str, Any], backup: str) -> dict[str, str]:
     """What dtr.restore is told: the backup, and what of it a person said otherwise."""
-    return {"backup": backup, **{name: given[f"dtr-{name}"] for name in DTR if given.get(f"dtr-{name}")}}
+    return {"backup": backup, **{name: str(given[f"dtr-{name}"]) for name in DTR if given.get(f"dtr-{name}")}}
 
 
 # -- the Swarm is lost -------------------------------------------------------------------------------------------------
@@ -278,7 +283,8 @@ async def _with_backups(
         named = given.get(kind, LATEST)
         if named == NONE:
             continue
-        entry = best_of(entries, kind) if named == LATEST else session.backups.entry(None, named, kind)
+        of = given.get("cluster") or facts.cluster_id or None
+        entry = best_of(entries, kind) if named == LATEST else session.backups.entry(of, named, kind)
         if entry is None:
             continue
         chosen = await look_into(session, entry)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import shlex
+from collections.abc import Set
 from dataclasses import dataclass
 
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks.node_waits import wait_line, waited
 from swarmtui.runbooks.parts import Stage
 from swarmtui.runbooks.platform import dtr_look
-from swarmtui.runbooks.platform.ucp_look import look_at_ucp, settled
-from swarmtui.runbooks.runbook import Facts, Plan, Shown, Step, StepError, Voice
+from swarmtui.runbooks.platform.ucp_look import UcpLook, look_at_ucp, settled
+from swarmtui.runbooks.runbook import Danger, Facts, Plan, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.building.build_base import Seed
 from swarmtui.runbooks.swarm.recovery.after_force import led
 from swarmtui.session import Session
@@ -61,7 +62,22 @@ class UcpPart(Led):
     async def already_done(self, session: Session, before: Facts) -> str:
         await self.enter(session)
         found = await look_at_ucp(session)
+        if not found.lives and found.unasked:
+            raise StepError(
+                f"It cannot be seen whether UCP lives on {listed(found.unasked)}. {found.told}",
+                "Have SSH work there, then retry.",
+            )
         return "" if found.lost else f"{found.told} It is not restored."
+
+    async def stale(self, session: Session, part: Plan, done: Set[str], begun: Set[str]) -> str:
+        if _cannot_turn_back(part, begun):
+            return ""
+        found = await look_at_ucp(session)
+        if not found.lost:
+            return found.told
+        planned = {str(place["name"]) for place in part.facts["nodes"]}
+        new = sorted(node.name for node in session.snapshot.nodes.values() if node.name not in planned)
+        return f"Since it was planned {listed(new)} joined: it is planned anew." if new else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +88,14 @@ class DtrPart(Led):
         await self.enter(session)
         found = await dtr_look.settled(session, lambda line: None)
         return "" if found.lost else f"{found.told} It is not restored."
+
+    async def stale(self, session: Session, part: Plan, done: Set[str], begun: Set[str]) -> str:
+        if _cannot_turn_back(part, begun):
+            return ""
+        found = await dtr_look.settled(session, lambda line: None)
+        if not found.lost:
+            return found.told
+        return f"{found.told} It is planned anew." if bool(found.repair) != (part.runbook == "dtr.repair") else ""
 
     async def draft(self, session: Session, before: Facts, voice: Voice) -> Plan:
         await self.enter(session)
@@ -84,6 +108,12 @@ class DtrPart(Led):
         )
         repair = dataclasses.replace(self, runbook="dtr.repair", given={"replica": found.repair})
         return await Stage.draft(repair, session, before, voice)
+
+
+def _cannot_turn_back(part: Plan, begun: Set[str]) -> bool:
+    """Whether a part has begun to remove what it brings back, or to bring it back: then it is gone on with."""
+    own = {step.id for step in part.steps if step.danger is Danger.DESTRUCTIVE or step.id.endswith("/restore")}
+    return bool(own & begun)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,11 +231,17 @@ class CheckSwarm(Check):
 
     async def _backup(self, session: Session) -> str:
         entries = await asyncio.to_thread(session.backups.entries, self.cluster_id)
+        # Whoever joined after it would be lost with it.
+        voters = sum(node.is_voter for node in session.snapshot.nodes.values())
         fresh = any(
-            one.kind == "swarm" and not one.broken and one.whole.taken_at >= self.since and one.would_restore != "no"
+            one.kind == "swarm"
+            and not one.broken
+            and one.whole.taken_at >= self.since
+            and one.would_restore != "no"
+            and len(one.whole.managers) >= voters
             for one in entries
         )
-        return "" if fresh else "There is no backup of the Swarm as it is now."
+        return "" if fresh else "There is no backup of the Swarm with all its managers as they are now."
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         await Check.verify(self, session, before, voice)
@@ -249,11 +285,13 @@ class CheckUcp(Check):
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
         await Check.verify(self, session, before, voice)
         found = await look_at_ucp(session)
-        voice.say(f"{found.told} {_compared(found.uncompared)}")
+        voice.say(f"{found.told} {_compared(found)}")
 
 
-def _compared(uncompared: str) -> str:
-    return f"Accounts were not compared: {uncompared}." if uncompared else "It has the accounts of its backup."
+def _compared(found: UcpLook) -> str:
+    if found.uncompared:
+        return f"Accounts were not compared: {found.uncompared}."
+    return found.lacks or "It has the accounts of its newest backup."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +317,12 @@ class CheckDtr(Check):
             "Look at it: swarmtui doctor. Replicas that are missing are joined: swarmtui run dtr.join node=NODE. Then "
             "retry; or skip this with the reason."
         )
+
+    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
+        await self.seed.lead(session)
+        # Without a password its API is not asked, and it would be waited for in vain.
+        await dtr_look.look_at_dtr(session, ask=True)
+        await Check.run(self, session, before, voice)
 
     async def missing(self, session: Session) -> str:
         found = await dtr_look.look_at_dtr(session)

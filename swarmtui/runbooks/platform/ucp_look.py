@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from swarmtui.errors import EngineError, SwarmtuiError
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.model.ucp import status
 from swarmtui.runbooks.ucp import places
 from swarmtui.runbooks.ucp.access import access, pings
@@ -18,8 +18,9 @@ from swarmtui.runbooks.ucp.missing import look_for_missing
 from swarmtui.runbooks.ucp.places import Place
 from swarmtui.session import Session
 
-SETTLE_SECONDS = 60.0
-"""How long a UCP whose agents run may take to show that it lives: its components come one after the other."""
+SETTLE_SECONDS = 180.0
+"""How long a UCP whose agents run may take to show that it lives: its components come one after the other, and to wait
+three minutes is cheaper than to remove a UCP that was about to come."""
 POLL_SECONDS = 2.0
 
 
@@ -29,13 +30,15 @@ class UcpLook(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         runs: its agents are on the Swarm. version: "" where nobody can tell.
         ill: by manager, why UCP is not healthy there; "" where it is.
-        missing: accounts that the newest backup has and UCP has not.
+        unasked: managers that neither their address nor their host tells of: UCP may live there.
+        missing: accounts that the newest backup has and UCP has not. UCP is not lost by that: perhaps they were to go.
         uncompared: why the accounts could not be compared; "" where they were.
     """
 
     runs: bool = False
     version: str = ""
     ill: dict[str, str] = {}
+    unasked: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     uncompared: str = ""
 
@@ -46,25 +49,33 @@ class UcpLook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def well(self) -> bool:
-        return bool(self.ill) and not any(self.ill.values()) and not self.missing
+        return bool(self.ill) and not any(self.ill.values())
 
     @property
     def lost(self) -> bool:
-        """Nothing gentler than a restore brings it back."""
-        return not self.lives or bool(self.missing)
+        """Nothing gentler than a restore brings it back. Nobody knows that while a manager may have it."""
+        return not self.lives and not self.unasked
 
     @property
     def told(self) -> str:
         """One sentence."""
         if not self.runs:
             return "UCP is not on this Swarm: its agents are not there."
-        if self.missing:
-            some = ", ".join(one_line(name) for name in self.missing[:5])
-            return f"UCP lacks accounts that its newest backup has: {some}{' …' * (len(self.missing) > 5)}."
         bad = [f"{one_line(name)}: {why}" for name, why in sorted(self.ill.items()) if why]
         if bad:
             return f"UCP is not healthy on {'; '.join(bad)}."
         return "UCP is healthy on every manager."
+
+    @property
+    def lacks(self) -> str:
+        """Which accounts it lacks, and what to do about that; "" for none."""
+        if not self.missing:
+            return ""
+        some = listed(sorted(self.missing))
+        return (
+            f"UCP lacks accounts that its newest backup has: {some}. They are left as they are; to bring them back: "
+            "swarmtui run ucp.restore backup=latest"
+        )
 
 
 async def look_at_ucp(session: Session, *, accounts: bool = True) -> UcpLook:
@@ -86,20 +97,27 @@ async def look_at_ucp(session: Session, *, accounts: bool = True) -> UcpLook:
     except (EngineError, SwarmtuiError):
         answers = {}  # who cannot say by whose authority it answers is asked on its hosts
 
+    unasked: list[str] = []
+
     async def one(place: Place) -> tuple[str, str]:
         if place.down:
             return place.name, "the node is down"
+        answer = answers.get(one_line(place.name))
         try:
             there = await places.look(session, place.at)
         except SwarmtuiError as error:
+            if answer is not None and answer.status:
+                return place.name, "" if answer.ok else f"its /_ping says: {answer.status}"
+            unasked.append(place.name)
             return place.name, error.what.rstrip(".")
-        return place.name, ill(answers.get(one_line(place.name)), there)
+        return place.name, ill(answer, there)
 
     managers = [place for place in places.places(session, snapshot) if place.manager]
     found = UcpLook(
         runs=True,
         version=str(status.version_of(snapshot) or ""),
         ill=dict(await asyncio.gather(*(one(place) for place in managers))),
+        unasked=tuple(unasked),
     )
     if not accounts or not found.lives:
         return found

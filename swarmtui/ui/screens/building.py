@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -25,6 +26,7 @@ class PreflightScreen(ScrollingScreen[bool]):
 
     Args:
         title: which hosts.
+        options: asks what a plan is made with, and tells whether anything was said; None where nothing more can be.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = PREFLIGHT
@@ -36,9 +38,10 @@ class PreflightScreen(ScrollingScreen[bool]):
     PreflightScreen > #preflight-state { height: auto; background: $panel; padding: 0 1; }
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, options: Callable[[], Awaitable[bool]] | None = None) -> None:
         super().__init__()
         self._title = title
+        self._options = options
         self._lines: list[tuple[str, str]] = []
         self._looks = 0
         self._confirmed = False
@@ -97,7 +100,8 @@ class PreflightScreen(ScrollingScreen[bool]):
 
     def _state(self) -> list[tuple[str, str]]:
         if self._failure is not None:
-            return [("bad", self._failure.what), ("plain", f"{self._failure.next_step} r looks again.".strip())]
+            keys = "r looks again, o says more about it." if self._options is not None else "r looks again."
+            return [("bad", self._failure.what), ("plain", f"{self._failure.next_step} {keys}".strip())]
         if self._confirmed:
             return [("plain", "Confirmed: it begins if this last look finds nothing changed. esc leaves.")]
         return [("plain", "This only looks: nothing is changed before you have seen the plan. esc leaves.")]
@@ -105,10 +109,20 @@ class PreflightScreen(ScrollingScreen[bool]):
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "options":
+            return self._failure is not None and self._options is not None
         return self._failure is not None if action == "again" else True
 
     def action_again(self) -> None:
         self._again.set()
+
+    def action_options(self) -> None:
+        self.run_worker(self._say_more(), exit_on_error=False, exclusive=True)
+
+    async def _say_more(self) -> None:
+        assert self._options is not None
+        if await self._options():
+            self._again.set()
 
     def action_close(self) -> None:
         self.dismiss(True)

@@ -13,7 +13,7 @@ from swarmtui.runbooks.node_steps import MoveConnection
 from swarmtui.runbooks.runbook import Danger, Rule, Step
 from swarmtui.runbooks.swarm.backups.backup_facts import BackupFacts, Leftover, Manager
 from swarmtui.runbooks.swarm.backups.backup_keep import FetchSwarm
-from swarmtui.runbooks.swarm.backups.backup_steps import Archive, Clear, Tidy, WaitUcp, WaitWorks
+from swarmtui.runbooks.swarm.backups.backup_steps import Archive, Clear, Tidy, WaitContainers, WaitWorks
 from swarmtui.runbooks.swarm.backups.fetch import Verify
 from swarmtui.runbooks.swarm.backups.here import kept_words
 from swarmtui.runbooks.swarm.unlock_steps import UnlockNode
@@ -342,13 +342,15 @@ class BackupDraft:
                 **about,
             )
         )
-        if self.ucp:
+        ill = self.facts.nodes.ill.get(self.node.id, ())
+        # Who was not well before will not be by our waiting for it: a Swarm is backed up just before UCP is restored.
+        if well := tuple(name for name in self.ucp if name not in ill):
             steps.append(
-                WaitUcp(
+                WaitContainers(
                     id="ucp",
                     title=f"Wait until UCP on {node.name} is healthy",
                     why="Its containers stopped with Docker.",
-                    containers=self.ucp,
+                    containers=well,
                     seconds=self.wait,
                     **about,
                 )

@@ -17,7 +17,8 @@ from swarmtui.link.jobs import JobState
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.ssh import SshHost
 from swarmtui.model.quorum import quorum
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.node_facts import NodeFacts, command_name, gather, resolve, with_containers, with_impact
 from swarmtui.runbooks.swarm.autolock import KeyFacts, survey_key

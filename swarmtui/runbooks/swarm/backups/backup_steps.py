@@ -231,7 +231,7 @@ class WaitWorks(WaitBack):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitUcp(OnHost, WaitStep):
+class WaitContainers(OnHost, WaitStep):
     """Waits until UCP's containers on the host run again, and none says that it is unhealthy.
 
     Attributes:

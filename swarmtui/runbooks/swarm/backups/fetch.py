@@ -6,6 +6,7 @@ What is a Swarm's, UCP's and DTR's of it is in backup_keep here, and in backup_s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import time
 from abc import abstractmethod
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 import msgspec
 
 from swarmtui.backups.keys import keys_of, passphrase_of
+from swarmtui.errors import SwarmtuiError
 from swarmtui.link.job_scripts import NAME
 from swarmtui.link.jobs import Job, JobState
 from swarmtui.link.streaming import Streamed, stream
@@ -32,6 +34,10 @@ SAY_BYTES = 4 << 20
 """After each so many bytes the progress is told."""
 T = TypeVar("T")
 """What was seen of the product just when its archive is fetched."""
+
+
+class NoArchiveError(StepError):
+    """What came is no backup of the product: it is kept neither here nor on its host."""
 
 
 def find(session: Session, cluster_id: str, backup: str) -> Entry | None:
@@ -71,7 +77,7 @@ class Fetch(JobStep, Generic[T]):
             seen: from `look`.
 
         Raises:
-            StepError: it is no such archive.
+            NoArchiveError: it is no such archive.
         """
 
     @property
@@ -114,6 +120,11 @@ class Fetch(JobStep, Generic[T]):
                 )
             voice.say(f"The digest is the same on both ends: {digest[:16]}…")
             await self.keep(session, draft, await self._dated(job, state), state, seen)
+        except NoArchiveError:
+            # What is in it is secret all the same; where it cannot be removed now, the next backup does it.
+            with contextlib.suppress(SwarmtuiError):
+                await job.remove()
+            raise
         finally:
             await asyncio.to_thread(draft.abandon)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from swarmtui.backups.keys import passphrase_of
 from swarmtui.session import Session
 from swarmtui.vault import VaultError
+
+if TYPE_CHECKING:
+    from swarmtui.backups.catalogue import Entry
 
 ENCRYPT = (
     "Whoever has an archive can read every secret in it. To encrypt backups name who may open them in the "
@@ -73,6 +77,22 @@ async def here_of(session: Session, cluster_id: str, kind: str = "swarm") -> Her
         drafts=drafts,
         count=count,
     )
+
+
+async def of_product(session: Session, name: str, kind: str) -> Entry:
+    """The backup of this name; "latest" is the newest of this cluster.
+
+    Args:
+        kind: of what: "ucp" or "dtr".
+
+    Raises:
+        UsageError: there is none, or it is of something else.
+        BackupError: it is broken, or the catalogue cannot be read.
+    """
+    cluster_id = session.snapshot.cluster_id if name == "latest" else None
+    entry = await asyncio.to_thread(session.backups.entry, cluster_id, name, kind)
+    _ = entry.whole
+    return entry
 
 
 def kept_words(here: Here, backup: str, cluster_id: str) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from swarmtui import config
 from swarmtui.errors import SwarmtuiError
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.journal import Journal, new_run_id
 from swarmtui.runbooks.node_waits import fresh_tasks, waiting
@@ -209,7 +209,8 @@ class FreshBackup(Step):
 
     async def _entries(self, session: Session) -> list[str]:
         entries = await asyncio.to_thread(session.backups.entries, self.cluster_id)
-        return [entry.id for entry in entries if not entry.broken and entry.would_restore != "no"]
+        good = [entry for entry in entries if not entry.broken and entry.would_restore != "no"]
+        return [entry.id for entry in good if entry.kind == "swarm"]
 
     async def before(self, session: Session) -> Facts:
         return {"entries": await self._entries(session)}
