@@ -7,10 +7,12 @@ from typing import Any
 
 from swarmtui.cli.ucp_words import door_object, door_words
 from swarmtui.model.dtr import status
+from swarmtui.model.dtr.behind import words
+from swarmtui.model.dtr.health import named
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen
 from swarmtui.model.dtr.status import Cluster, Replica
 from swarmtui.model.dtr.ways import Advice, Diagnosis, Way, diagnose
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line, sentence
 
 ASKED_FOR = (
@@ -45,6 +47,9 @@ def dtr_lines(snapshot: Snapshot) -> Iterator[str]:
     yield one_line(f"{dtr_words(snapshot)[:-1]}:")
     if balancer := seen.doors.get(BALANCER):
         yield f"  {door_words('its load balancer', balancer)}"
+        if len(found.members) > 1 and balancer.ok:
+            behind = words(seen.behind, {one.id: named(one) for one in found.members})
+            yield f"  Replicas that it leads to: {sentence(one_line(behind))}"
     for replica in found.replicas:
         yield f"  {one_line(_replica(replica))}"
     if found.url:

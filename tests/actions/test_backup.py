@@ -71,7 +71,7 @@ def test_the_leader_of_a_locked_swarm(swarm: Lab, cli: Cli, named: Cli, truth: T
     assert f"--accept unlock-key={leader}" in refused.err
     assert docker_runs(swarm[leader]) and not taken()
 
-    named.environment["PROD_KEY"] = key  # type: ignore[index]
+    named.environment["PROD_KEY"] = key
     truth.by = next(name for name in NAMES if name != leader)
     result = named.do("swarm.backup", f"node={leader}")
 

@@ -32,7 +32,7 @@ def members(demo: Demo) -> dict[str, str]:
 
 async def run(demo: Demo, folder: Path, number: int, name: str, told: list[str], **given: str) -> str:
     """Runs a runbook; returns what went wrong, "" for nothing."""
-    outcome = await stage.run(demo, folder, name_of(number), name, told=told, **given)
+    outcome = await stage.run(demo, folder, name_of(number), name, "", None, told=told, **given)
     assert outcome is not None
     return "" if outcome.error is None else f"{outcome.step}: {outcome.error.what} {outcome.error.next_step}"
 

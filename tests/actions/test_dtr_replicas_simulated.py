@@ -11,15 +11,18 @@ import msgspec
 import pytest
 
 from swarmtui.demo.serve import Demo
+from swarmtui.link.dtr import memory
 from swarmtui.runbooks.dtr import running
-from swarmtui.runbooks.dtr.access import access
+from swarmtui.runbooks.dtr.access import access, folder
 from swarmtui.runbooks.dtr.commanding import work_of
 from swarmtui.runbooks.dtr.remove import Remove, RemoveFacts
 from swarmtui.runbooks.dtr.repair import Repair, RepairFacts
 from swarmtui.runbooks.image import job as image_job
+from swarmtui.runbooks.platform.dtr_look import look_at_dtr
 from swarmtui.runbooks.runbook import ConflictError, Plan, Step, Voice
 from swarmtui.vault import Kind, Secret
 from tests.faults import ucp_stage as stage
+from tests.platform.stage import lose
 from tests.ucp.test_opened import looking
 
 ONE, TWO, THREE = "47f20fb864cf", "a6a628053157", "daa7b23c3a61"
@@ -56,6 +59,12 @@ class Dtr:
         return {one.id: one.host for one in dtr.replicas.values()} if dtr is not None else {}
 
     @property
+    def noted(self) -> dict[str, str]:
+        """Whom DTR counts in, as this machine keeps it for when DTR does not tell."""
+        (file,) = [one for one in folder().glob("*.json") if not one.name.startswith(".")]
+        return dict(memory.noted(folder(), file.stem).nodes)
+
+    @property
     def ill(self) -> list[str]:
         dtr = self.demo.world.dtr
         assert dtr is not None
@@ -90,6 +99,7 @@ async def test_a_lost_replica_is_removed_and_what_comes_back_with_its_host_is_cl
         assert dtr.members == {ONE: "dtr1", THREE: "dtr3"} and not dtr.ill
         assert any(f"DTR counts {TWO} in no more." in line for line in dtr.told)
         assert any("out of the load balancer" in line for line in dtr.told)
+        assert set(dtr.noted) == {ONE, THREE}, "what left is counted no more when a majority is asked for"
         assert not [line for line in dtr.told if demo.platform["admin"]["password"] in line]
 
         demo.world.boot(demo.world.hosts["dtr2"])
@@ -117,7 +127,29 @@ async def test_after_a_lost_majority_one_replica_becomes_the_whole(
         assert not await dtr.run("dtr.repair", replica="dtr1")
         assert dtr.members == {ONE: "dtr1"} and not dtr.ill
         assert any(f"DTR answers, and counts in {ONE} on dtr1 alone." in line for line in dtr.told)
+        assert dtr.noted == {ONE: "dtr1"}, "what was given up is counted no more when a majority is asked for"
         assert not stage.left_on_hosts(demo)
+
+
+async def test_hosts_that_were_rebuilt_are_counted_and_what_is_left_becomes_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They answer and have nothing of DTR: by what can be seen one replica of one would run, a majority of itself."""
+    async with Demo("platform-3", speed=50, seed=1) as demo:
+        dtr = Dtr(demo, tmp_path, monkeypatch)
+        async with looking(demo, tmp_path / "look") as session:
+            password = Secret(demo.platform["admin"]["password"])
+            await session.vault.put(Kind.UCP_PASSWORD, session.snapshot.cluster_id, password, name="simulated")
+            assert (await look_at_dtr(session)).well
+            for name in ("dtr2", "dtr3"):
+                lose(demo, name, "dtr")
+            found = await look_at_dtr(session)
+            assert (found.lost, found.majority, found.repair) == (True, False, ONE)
+            assert "of 3 replicas 1 are up" in found.told
+            counted = (await access(session)).counted()
+            assert (counted.away, counted.lost) == ({}, {TWO: "dtr2", THREE: "dtr3"})
+        assert not await dtr.run("dtr.repair", replica="dtr1")
+        assert dtr.members == {ONE: "dtr1"} and not dtr.ill and dtr.noted == {ONE: "dtr1"}
 
 
 async def test_what_changed_since_the_plan_was_made_is_left_as_it_is(tmp_path: Path) -> None:
@@ -135,12 +167,19 @@ async def test_what_changed_since_the_plan_was_made_is_left_as_it_is(tmp_path: P
         }
 
         # A majority was away when it was planned, and came back.
+        away = {one.id: one.node for one in others}
         facts: RepairFacts | RemoveFacts = RepairFacts(
-            **found, wanted=kept, others=tuple(others), trouble="it says 503."
+            **found, wanted=kept, others=(), away=away, sure=True, trouble="it says 503."
         )
         plan = Repair().plan({"replica": kept.id}, msgspec.to_builtins(facts))
         with pytest.raises(ConflictError, match="DTR answers again, and counts in"):
             await _step(plan, "repair").run(session, {}, Voice(print, print))
+
+        # The same where its API cannot be asked: its databases run.
+        await session.vault.put(Kind.UCP_PASSWORD, session.snapshot.cluster_id, Secret("outdated"), name="simulated")
+        with pytest.raises(ConflictError, match=r"The database runs on .* now, which is a majority"):
+            await _step(plan, "repair").run(session, {}, Voice(print, print))
+        await session.vault.put(Kind.UCP_PASSWORD, session.snapshot.cluster_id, password, name="simulated")
 
         # All others were well, and one is not any more.
         facts = RemoveFacts(**found, wanted=(others[0],), others=(kept, others[1]))

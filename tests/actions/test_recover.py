@@ -126,8 +126,8 @@ def test_what_happened_to_a_real_swarm(lab: Lab, tmp_path: Path) -> None:
     assert away.code == 1 and "The way out: bring the host back" in away.out, away
     last = cli("recover", mgr1.target, "--dead", f"{mgr2.address},{mgr3.address}", "--json")
     found = json.loads(last.out)
-    told = found["best"], [(one["name"], one["condition"], one["why"]) for one in found["managers"]]
-    assert last.code == 2 and found["best"]["way"] == "force-new-cluster" and found["best"]["about"] == ["mgr1"], told
+    seen = found["best"], [(one["name"], one["condition"], one["why"]) for one in found["managers"]]
+    assert last.code == 2 and found["best"]["way"] == "force-new-cluster" and found["best"]["about"] == ["mgr1"], seen
     (survivor,) = [one for one in found["managers"] if one["name"] == "mgr1"]
     assert survivor["index"] > 5, "the raft log of a living manager was read"
     for host in (mgr2, mgr3):

@@ -15,10 +15,10 @@ from swarmtui.link.person import Nobody
 from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.model.ucp.facts import Version
 from swarmtui.opening import find
+from swarmtui.runbooks.image.job import run_image
 from swarmtui.runbooks.runbook import Voice
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp.image import Command
-from swarmtui.runbooks.ucp.image_job import run_image
 from swarmtui.session import Session
 from tests.actions.cli import Cli, Process
 from tests.actions.ucp_stage import done, gone_on, kept, prepared, quiet

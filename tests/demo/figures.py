@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from swarmtui.link.decode import Collection
-from swarmtui.model.swarm import Node, Service, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.swarm import Node
 from tests.bench.first_table import first_table
 from tests.demo.conftest import Served, start, stop
 

@@ -9,6 +9,7 @@ import asyncio
 import io
 import json
 import shutil
+import ssl
 import subprocess
 import tarfile
 import tomllib
@@ -112,6 +113,39 @@ async def test_a_client_bundle(platform: Platform, tmp_path: Path) -> None:
     revoked = await platform.ask("ucp", "mgr1", f"/accounts/admin/publicKeys/{keys[0]['id']}", method="DELETE", **token)
     assert revoked.status == 204
     assert (await run("node", "ls")).returncode != 0
+
+
+async def test_only_the_bundle_that_was_revoked_is_no_longer_let_in(platform: Platform, tmp_path: Path) -> None:
+    token = await platform.login()
+
+    async def bundle(name: str) -> ssl.SSLContext:
+        answer = await platform.ask("ucp", "mgr1", "/api/clientbundle", **token)
+        with zipfile.ZipFile(io.BytesIO(answer.body)) as made:
+            made.extractall(tmp_path / name)
+        context = ssl.create_default_context(cafile=str(tmp_path / name / "ca.pem"))
+        context.load_cert_chain(tmp_path / name / "cert.pem", tmp_path / name / "key.pem")
+        return context
+
+    async def get(context: ssl.SSLContext) -> int:
+        def ask() -> int:
+            try:
+                with urllib.request.urlopen(f"{platform.demo.platform['ucp']['mgr1']}/nodes", context=context) as told:
+                    return int(told.status)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code
+
+        return await asyncio.to_thread(ask)
+
+    first, second = await bundle("first"), await bundle("second")
+    assert (await get(first), await get(second)) == (200, 200)
+    keys = (await platform.ask("ucp", "mgr1", "/accounts/admin/publicKeys", **token)).json["accountPublicKeys"]
+    known = {key["publicKey"].strip(): key["id"] for key in keys}
+    gone = known[(tmp_path / "first" / "cert.pub").read_text().strip()]
+    assert (
+        await platform.ask("ucp", "mgr1", f"/accounts/admin/publicKeys/{gone}", method="DELETE", **token)
+    ).status == 204
+    assert (await get(first), await get(second)) == (401, 200)
 
 
 async def test_backup_of_ucp(platform: Platform, tmp_path: Path) -> None:

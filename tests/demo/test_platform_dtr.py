@@ -113,6 +113,20 @@ async def test_later_releases_run_under_later_ucps(scenario: str, version: str, 
             assert tar.getnames()[0].startswith(f"dtr-backup-v{version}")
 
 
+async def test_certificates_come_by_the_environment_where_a_variable_is_documented(old: Platform) -> None:
+    dtr = dtr_of(old)
+    certificate, key = dtr.root.server("dtr", ["dtr.shop.example"])
+    named = 'DTR_CERT="$CERT" DTR_KEY="$KEY" DTR_CA="$CA"'
+    given = f"CERT='{certificate}'; KEY='{key}'; CA='{dtr.root.pem}'; export CERT KEY CA; "
+    line = written(old, f"reconfigure --existing-replica-id {ONE}").replace("-e UCP", "-e DTR_CERT -e DTR_KEY -e UCP")
+    code, _, log = await old.run("mgr1", f"{given}{named} {line}")
+    assert code == 0, log
+    assert dtr_of(old).own["key.pem"].strip() == key.strip() and "PRIVATE KEY" not in log
+    assert dtr_of(old).own["ca.pem"].strip() == certificate.strip(), "the authority was not named to docker"
+    assert MSR_29.commands["reconfigure"].valued["dtr-key"] == "", "its pages print two names"
+    assert MSR_29.commands["reconfigure"].valued["ucp-password"] == "UCP_PASSWORD"
+
+
 # -- made
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from swarmtui.model.dtr import told as reading
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Held, Part, Told
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.ucp.status import Door
 from tests import builders as b
 from tests.ucp import seen as ucp

@@ -17,17 +17,20 @@ from swarmtui.config import DtrConfig, state_dir
 from swarmtui.demo.serve import Demo
 from swarmtui.errors import EngineError, RefusedError, UsageError
 from swarmtui.link import trust
+from swarmtui.link.dtr import memory
 from swarmtui.link.dtr.errors import DtrError, Trouble
 from swarmtui.link.dtr.parts import read_held
 from swarmtui.link.listed import Get
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.target import SshTarget, TcpTarget, TlsFiles
+from swarmtui.model.dtr.seen import Told
 from swarmtui.runbooks.dtr.access import access, opened, pings
-from swarmtui.runbooks.dtr.found import DtrAccess, Replica
-from swarmtui.runbooks.dtr.hosts import look_at_all, looked
+from swarmtui.runbooks.dtr.found import DtrAccess, Replica, found, with_told
+from swarmtui.runbooks.dtr.hosts import Looked, look_at_all, looked, on
 from swarmtui.session import Session
 from swarmtui.vault import Secret
 from tests.dtr.plans import place
+from tests.dtr.seen import ONE, TWO, held
 from tests.ucp.test_opened import looking
 from tests.ucp.tls import Authority
 
@@ -152,7 +155,16 @@ async def test_replicas_their_authority_and_their_state_are_found(tmp_path: Path
         with pytest.raises(UsageError, match='"mgr1" is no replica'):
             known.replica("mgr1")
 
+        nodes = {one.id: one.node for one in known.members}
+        assert memory.noted(state_dir() / "dtr", known.cluster_id).nodes == nodes
+
+        nameless = with_told(session, known, Told())
+        assert "names no replica" in nameless.trouble, "an answer that names nobody makes no leftovers of all"
+        fresh = with_told(session, replace(known, told=None), Told())
+        assert fresh.told is None and len(fresh.members) == 3 and not fresh.leftovers
+
         nobody = await access(session)
+        assert nobody.works and nobody.counted().total == 3, "by its /_ping, and what it told before"
         assert nobody.ca_from == "remembered" and nobody.told is None and "no password" in nobody.trouble
         assert [one.well for one in nobody.replicas] == [True] * 3, "by what runs there"
         wrong = await access(session, password=Secret("not-hers"))
@@ -211,6 +223,7 @@ async def test_a_certificate_for_the_external_url_alone_is_believed_by_the_word_
 
 async def test_without_a_quorum_what_lies_on_the_nodes_is_still_told(tmp_path: Path) -> None:
     async with Demo("platform", speed=20, seed=1) as demo, looking(demo, tmp_path) as session:
+        before = await access(session, password=Secret(demo.platform["admin"]["password"]))
         for name in ("dtr2", "dtr3"):
             demo.world.crash(demo.world.hosts[name])
         async with asyncio.timeout(60):
@@ -221,6 +234,9 @@ async def test_without_a_quorum_what_lies_on_the_nodes_is_still_told(tmp_path: P
         assert known.told is None and "503" in known.trouble and "\n" not in known.trouble
         assert [one.node for one in known.members] == ["dtr1"] and known.members[0].up
         assert {session.snapshot.nodes[node].name for node in known.silent} == {"dtr2", "dtr3"}
+        counted = known.counted()
+        assert (counted.total, counted.needed, counted.lost) == (3, 2, {}), "as it told when all was well"
+        assert counted.away == {one.id: one.node for one in before.members[1:]} and not known.works
         assert [one.words for one in await looked(session)] == [f"9 containers and 6 volumes of replica {ID} on dtr1"]
         assert not (await pings(known))[ID].ok
 
@@ -230,6 +246,29 @@ async def test_a_cluster_without_dtr_and_one_whose_ucp_is_gone_are_told(tmp_path
         assert (await look_at_all(session)).found == ()
         with pytest.raises(RefusedError, match="No DTR is on simulated"):
             await access(session)
+
+
+@pytest.mark.parametrize(
+    ("there", "version", "versions"),
+    [((1, 2), "2.5.15", {"2.5.15": (TWO,)}), ((1,), "", {}), ((2,), "2.5.15", {"2.5.15": (TWO,)})],
+    ids=["both", "only-what-is-left-over", "only-the-member"],
+)
+def test_what_is_left_over_has_no_say_in_the_version(
+    there: tuple[int, ...], version: str, versions: dict[str, tuple[str, ...]]
+) -> None:
+    """DTR was upgraded on w2, or restored there, and then the host of w1 came back with what it had."""
+    lies = {1: held(ONE, version="2.4.1"), 2: held(TWO, version="2.5.15")}
+    left = tuple(one for number in there for one in on(place(number), lies[number]))
+    session: Any = SimpleNamespace(
+        name="prod",
+        opening=SimpleNamespace(cluster=SimpleNamespace(dtr=DtrConfig(), ucp=SimpleNamespace(username=""))),
+        snapshot=SimpleNamespace(cluster_id="c", nodes={}),
+    )
+    before = found(session, Looked(left))
+    assert len(before.versions) == len(there), "while DTR does not tell, nobody knows which is the one"
+    known = with_told(session, before, Told(health={TWO: "OK"}))
+    assert (known.version, dict(known.versions)) == (version, versions)
+    assert [one.id for one in known.members] == [TWO]
 
 
 def test_a_replica_that_nobody_can_place_has_no_address() -> None:

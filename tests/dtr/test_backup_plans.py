@@ -82,6 +82,9 @@ def test_offline_is_offered_where_it_is_documented() -> None:
         check(run)
         assert ("--offline-backup", "") in run.flags
         assert plan.danger is Danger.DISRUPTIVE
+        assert steps_of(plan) == ["archive", "back", "fetch", "clear", "verify"]
+        start, wait = next(step for step in plan.steps if step.id == "back").shown
+        assert start.line.endswith(f"docker start dtr-rethinkdb-{ONE}") and "/_ping" in wait.line
         assert plan.rules == ()
         assert any("offline=true" in warning for warning in planned(facts(version)).warnings)
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import cycle, repeat
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from swarmtui.link.dtr.client import DtrClient
 from swarmtui.link.dtr.errors import DtrError, Trouble
 from swarmtui.link.https import Ping
-from swarmtui.runbooks.dtr import waits
+from swarmtui.link.reasons import LinkError, Reason
+from swarmtui.runbooks.dtr import leaving, waits
 from swarmtui.runbooks.dtr.found import DtrAccess
+from swarmtui.runbooks.dtr.leaving import ForgetBalancer
 from swarmtui.runbooks.dtr.waits import TRIES, WaitBalancer
 from swarmtui.runbooks.runbook import StepError, Voice
+from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.vault import Secret
 from tests.dtr.test_install_plans import ONE, TWO, URL, work
 from tests.dtr.test_join_plans import member
@@ -92,3 +98,49 @@ async def test_one_that_leads_nowhere_well(look: Any) -> None:
     sick = Ping(ok=False, status=503, text="registry is away")
     with pytest.raises(StepError, match="does not lead to a healthy replica: registry is away"):
         await look(repeat(DtrError(Trouble.FAILED, "It failed.", "")), sick)
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["by-a-host", "by-nobody"])
+async def test_one_that_is_not_reached_from_here_is_asked_by_a_host_of_the_cluster(
+    inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path | None] = []
+
+    class Client:
+        def __init__(self, via: Path | None) -> None:
+            self.via = via
+
+        async def __aenter__(self) -> Client:
+            return self
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+        async def ping(self) -> Ping:
+            asked.append(self.via)
+            away = Ping(ok=False, status=0, text="nobody answers", trouble=Trouble.AWAY)
+            return away if self.via is None else Ping(ok=True, status=200, text="")
+
+    async def known(*_: Any, **__: Any) -> DtrAccess:
+        return replace(KNOWN, balancer=URL)
+
+    async def reach(*_: Any) -> Any:
+        if not inside:
+            raise LinkError(Reason.UNREACHABLE, "m1", what="nobody answers.")
+        return SimpleNamespace(forward_port=forward_port)
+
+    async def forward_port(host: str, port: int) -> Path:
+        assert (host, port) == ("dtr.example.com", 443)
+        return Path("/there")
+
+    monkeypatch.setattr(leaving, "access", known)
+    monkeypatch.setattr(Where, "reach", reach)
+    monkeypatch.setattr(DtrAccess, "client", lambda self, via=None: Client(via))
+    gone = (member(TWO, 2),)
+    step = ForgetBalancer(id="balancer", title="See", why="", at=work().at, url=URL, gone=gone, left=1)
+    session: Any = None
+    if inside:
+        await step.run(session, {}, Voice(lambda line: None, lambda *_: None))
+        assert asked == [None] + [Path("/there")] * step.tries
+    else:
+        with pytest.raises(StepError, match="did not lead to a healthy replica at try 1: nobody answers"):
+            await step.run(session, {}, Voice(lambda line: None, lambda *_: None))

@@ -58,7 +58,10 @@ def test_what_gpg_sealed_is_opened_and_kept_without_that(
     path.write_bytes(a.seal(d.backup()))
     words = ("import", str(path), "--instance", d.UCP)
     assert run(monkeypatch, config, *words, given="another one\n") == 1
-    assert "does not open it" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert f"{path} was not imported. It is sealed with a passphrase (OpenPGP), and the one that was given" in refused
+    assert "for one of DTR, which DTR itself does not seal, that of whoever ran gpg on it" in refused
+    assert "sealed with UCP's passphrase" not in refused and "ucp-passphrase" not in refused
     assert run(monkeypatch, config, *words, given=f"{a.PASSPHRASE}\n") == 0
     said = capsys.readouterr()
     assert "of DTR 2.4.1" in said.out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import subprocess
 from pathlib import Path
@@ -18,15 +17,14 @@ from swarmtui.runbooks.image import scripts
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from tests.dtr.oracle import (
     DOCUMENTED,
-    ID_VARIABLES,
     REPOSITORY,
-    VARIABLES,
     VERSIONS,
     WITHOUT_VALUE,
     check,
     read,
+    variable,
 )
-from tests.image_lines import writing_docker
+from tests.image_lines import writing_docker, written_in
 
 SOURCE = Path(__file__).parents[2] / "swarmtui"
 AT = Where("mgr1", "ssh://root@10.0.0.1", "root@10.0.0.1")
@@ -49,8 +47,8 @@ def test_only_documented_variables_are_used(text: str) -> None:
     version = Version.parse(text)
     for command, flags in DOCUMENTED[text].items():
         for flag in flags:
-            wanted = ID_VARIABLES.get(command, "") if flag == "--replica-id" else VARIABLES.get(flag, "")
-            assert facts.variable(version, command, flag.removeprefix("--")) == wanted, (command, flag)
+            told = facts.variable(version, command, flag.removeprefix("--"))
+            assert told == variable(text, command, flag), (command, flag)
     assert facts.variable(version, "images", "ucp-password") == ""
 
 
@@ -73,7 +71,10 @@ def test_every_flag_comes_out_as_the_oracle_reads_it(text: str) -> None:
             options += [("ucp-password", UCP_PASSWORD), ("ucp-ca", UCP_CA)]
         run = read(Command(version=version, name=command, options=tuple(options)).line)
         check(run)
-        assert {flag for flag, _ in run.flags} == {f"--{flag}" for flag, _ in options} - {"--ucp-password", "--ucp-ca"}
+        words = {f"--{flag}" for flag, _ in options} - {"--ucp-password", "--ucp-ca"}
+        assert {flag for flag, _ in run.flags} == {
+            flag for flag in words if flag != "--dtr-key" or not variable(text, command, flag)
+        }
         assert all(value == "a b'c" for _, value in run.flags if value and not value.startswith("$"))
 
 
@@ -206,14 +207,28 @@ def test_a_secret_is_never_a_word_of_a_line() -> None:
     for flag in ("ucp-password", "dtr-key"):
         with pytest.raises(ValueError, match="must be hidden"):
             Command(version=Version.parse("2.4.1"), name="install", options=((flag, "hunter2"),))
-    key = Command(version=Version.parse("2.4.1"), name="install", options=(("dtr-key", Hidden("DTR_KEY", file="k")),))
-    assert '--dtr-key "$DTR_KEY"' in key.line and "--dtr-key" in key.exposure
+
+
+KEY = Hidden("DTR_KEY", file="key.pem")
+
+
+@pytest.mark.parametrize("name", ["install", "reconfigure", "restore"])
+@pytest.mark.parametrize("text", VERSIONS)
+def test_the_private_key_is_an_argument_only_where_no_variable_is_sure(text: str, name: str) -> None:
+    made = Command(version=Version.parse(text), name=name, options=(("dtr-key", KEY),))
+    if REPOSITORY[text] == "docker":
+        assert "-e DTR_KEY " in made.line and "--dtr-key" not in made.line and made.exposed == ()
+        assert "can read DTR_KEY with docker inspect" in made.exposure and "(ps" not in made.exposure
+    else:
+        assert '--dtr-key "$DTR_KEY"' in made.line and made.exposed == ("dtr-key",)
+        assert "--dtr-key" in made.exposure and "(ps, docker inspect)" in made.exposure
 
 
 DOCKER = """#!/bin/sh
 for word in "$@"; do printf '%s\\n' "$word"; done > "$RECORD/arguments"
 printf '%s' "$UCP_PASSWORD" > "$RECORD/UCP_PASSWORD"
 printf '%s' "$UCP_CA" > "$RECORD/UCP_CA"
+printf '%s' "$DTR_KEY" > "$RECORD/DTR_KEY"
 """
 
 
@@ -239,6 +254,20 @@ def test_what_has_several_lines_reaches_the_image_whole(place: Path, shell: str)
         assert PASSWORD not in file.read_text() and stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_private_key_reaches_the_image_by_its_environment_alone(place: Path, shell: str) -> None:
+    pem = PEM.replace("CERTIFICATE", "PRIVATE KEY")
+    given = "".join((UCP_PASSWORD.lines(PASSWORD), UCP_CA.lines(PEM), KEY.lines(pem)))
+    (place / "memory" / "20261122T041500Z-0123abcd").write_text(given)
+    made = Command(version=Version.parse("2.4.1"), name="install", options=(*WAY, ("dtr-key", KEY)))
+    script = scripts.job(made, "20261122T041500Z-0123abcd", str(place / "job"))
+    environment = {"PATH": f"{place / 'bin'}:{os.environ['PATH']}", "RECORD": str(place / "record")}
+    subprocess.run([shell], input=script, text=True, env=environment, check=True, timeout=20)
+    assert (place / "record" / "DTR_KEY").read_text() == pem
+    arguments = (place / "record" / "arguments").read_text()
+    assert "PRIVATE KEY" not in arguments and "--dtr-key" not in arguments
+
+
 @pytest.mark.parametrize("value", ["a\n.\nb", "a\x00b", "a\x1b[1mb"])
 def test_what_no_shell_can_hand_on_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="control characters"):
@@ -248,13 +277,4 @@ def test_what_no_shell_can_hand_on_is_refused(value: str) -> None:
 
 
 def test_nothing_else_writes_a_command_of_the_image() -> None:
-    allowed = {SOURCE / "runbooks/image/command.py"}
-    odd = [
-        str(file.relative_to(SOURCE))
-        for file in SOURCE.rglob("*.py")
-        if file not in allowed
-        and "demo" not in file.parts
-        and re.search(r'["\' ]docker (container )?run\b', file.read_text("utf-8"))
-        and re.search(r"/dtr[:\"']|\.image\b.*--|dtr:", file.read_text("utf-8"))
-    ]
-    assert odd == []
+    assert written_in(SOURCE, "dtr", {SOURCE / "runbooks/image/command.py"}) == []

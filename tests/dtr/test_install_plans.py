@@ -15,6 +15,7 @@ from swarmtui.model.preflight import Address, HostFacts
 from swarmtui.model.ucp.facts import GIB
 from swarmtui.runbooks import params as kinds
 from swarmtui.runbooks.dtr.commanding import Work
+from swarmtui.runbooks.dtr.elsewhere import Elsewhere
 from swarmtui.runbooks.dtr.hosts import ReplicaOnHost
 from swarmtui.runbooks.dtr.install import Install, InstallFacts
 from swarmtui.runbooks.dtr.new_node import NewNode
@@ -25,7 +26,7 @@ from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp.install_facts import HostNow
 from swarmtui.runbooks.ucp.own_certificates import OwnCertificates
 from swarmtui.runbooks.ucp.places import Place
-from tests.dtr.oracle import VERSIONS, check, runs_in
+from tests.dtr.oracle import VERSIONS, check, check_certificates, runs_in
 
 NOW = 1_800_000_000.0
 ONE, TWO, THREE, NEW = "47f20fb864cf", "a6a628053157", "daa7b23c3a61", "0123456789ab"
@@ -95,7 +96,7 @@ def test_every_command_is_documented_for_its_version(version: str, storage: str)
     check(run)
     assert (run["--ucp-node"], run["--replica-id"], run["--dtr-external-url"]) == ("dtr1", NEW, URL)
     assert (run["--replica-http-port"], run["--replica-https-port"]) == ("8080", "8443")
-    assert [run[flag] for flag in ("--dtr-ca", "--dtr-cert", "--dtr-key")] == ["$DTR_CA", "$DTR_CERT", "$DTR_KEY"]
+    check_certificates(run)
     places = {flag: value for flag, value in run.flags if "storage" in flag}
     wanted = {
         "nfs://nas/dtr": {"--nfs-storage-url": "nfs://nas/dtr"}, "volume:images": {"--dtr-storage-volume": "images"},
@@ -117,7 +118,9 @@ def test_the_password_is_asked_for_and_stands_nowhere() -> None:
     text = script(made)
     assert "IFS= read -r UCP_PASSWORD" in text and "stty -echo" in text and "--ucp-password" not in text
     assert "ucp-controller-server-certs" in text and "> ucp-ca.pem" in text, "UCP's authority is saved before"
-    assert any("--dtr-key" in note and "ps, docker inspect), and UCP_PASSWORD" in note for note in made.notes)
+    assert any("can read UCP_PASSWORD and DTR_KEY with docker inspect" in note for note in made.notes)
+    late = plan(known(own=OWN, work=work("2.9.4")))
+    assert any("--dtr-key" in note and "ps, docker inspect), and UCP_PASSWORD" in note for note in late.notes)
     assert any("UCP_PASSWORD" in note for note in plan(known()).notes)
 
 
@@ -176,13 +179,31 @@ def test_an_unverified_ucp_is_the_operators_decision() -> None:
         (known(node=node(memory=4 * GIB)), "less than DTR 2.4.1 asks of a node at least: 4.0 of 8 GiB"),
         (known(node=node(memory=8 * GIB)), "less than is recommended for DTR 2.4.1"),
         (known(node=node(missing=("docker/dtr:2.4.1",))), "1 of 1 images of DTR 2.4.1 are not on dtr1"),
-        (known(silent=("wrk9",)), "on wrk9 could not be seen"),
+        (known(elsewhere=Elsewhere(network=True)), "yet the Swarm has DTR's network dtr-ol: that is left over"),
+        (known(elsewhere=Elsewhere(noted={ONE: ""})), f"yet replica {ONE} was last seen on a node that nobody noted"),
         (known(own=replace(OWN, names=("other.example.com",))), "not made out to dtr.example.com"),
         (known(own=replace(OWN, itself=True)), "signed by nobody but itself"),
     ],
 )
 def test_what_is_warned_of(facts: InstallFacts, warning: str) -> None:
     assert any(warning in told for told in plan(facts).warnings)
+
+
+def test_a_node_that_cannot_be_looked_at_may_have_a_dtr_and_that_is_decided() -> None:
+    (rule,) = plan(known(silent=("wrk9",))).rules
+    assert str(rule) == "dtr-may-be-there=prod" and "on wrk9 cannot be seen: where that host is only off" in rule.what
+    signs = Elsewhere(network=True, noted={ONE: "wrk9"})
+    (more,) = plan(known(silent=("wrk9",), elsewhere=signs)).rules
+    assert f"cannot be seen, and replica {ONE} was last seen on wrk9, and the Swarm has DTR's network" in more.what
+    assert not any("yet" in told for told in plan(known(silent=("wrk9",), elsewhere=signs)).warnings)
+
+
+def test_no_second_dtr_is_installed_while_one_answers_at_its_address() -> None:
+    with pytest.raises(RefusedError, match=r"https://dtr\.example\.com says by /_ping that it is well") as caught:
+        plan(known(elsewhere=Elsewhere(answers=URL)))
+    assert "swarmtui run dtr.join" in caught.value.next_step
+    with pytest.raises(RefusedError, match="is the load balancer of UCP"):
+        plan(known(elsewhere=Elsewhere(answers=URL), balancer="dtr.example.com:443"))
 
 
 def test_an_address_that_is_the_node_itself() -> None:

@@ -21,7 +21,7 @@ from swarmtui.runbooks.dtr.reconfigure import ReconfigureDtr, ReconfigureFacts
 from swarmtui.runbooks.dtr.upgrade import UpgradeCheck, UpgradeFacts
 from swarmtui.runbooks.render import script
 from swarmtui.runbooks.runbook import Plan
-from tests.dtr.oracle import VERSIONS, check, runs_in
+from tests.dtr.oracle import VERSIONS, check, check_certificates, runs_in
 from tests.dtr.test_install_plans import NEW, NOW, ONE, OWN, THREE, TWO, URL, lies, node, place, work
 
 NFS = Storage("nfs", "nfs://nas/dtr")
@@ -94,7 +94,7 @@ def test_it_talks_to_a_replica_that_runs() -> None:
         (known(work=work("2.4.14", well=())), "not healthy on any manager", "Mend UCP"),
         (known(node=node("dtr3", 33, listening=(443,))), "TCP port 443 of dtr3", "https-port="),
         (known(node=node("dtr3", 33, there=(lies(THREE, place("dtr3", 33)),))), "is, or was, on dtr3", "dtr.destroy"),
-        (known(node=node("dtr3", 33, active=False, state="ready, drain")), "ready, drain", "node.activate"),
+        (known(node=node("dtr3", 33, active=False, state="ready, drain")), "ready, drain", "node.activate node=dtr3"),
     ],
 )
 def test_what_stands_in_the_way(facts: JoinFacts, why: str, way: str) -> None:
@@ -188,7 +188,8 @@ def test_every_reconfiguration_is_documented_for_its_version(version: str) -> No
     made = reconfigured(facts, certificates="/srv/it's", **given)
     (run,) = runs_in(script(made))
     check(run)
-    assert {flag for flag, _ in run.flags} >= {"--existing-replica-id", "--log-host", "--dtr-cert", "--dtr-key"}
+    check_certificates(run)
+    assert {flag for flag, _ in run.flags} >= {"--existing-replica-id", "--log-host"}
     assert not {flag for flag, _ in run.flags} & {"--nfs-storage-url", "--dtr-storage-volume", "--storage-migrated"}
     assert any("The address is part of every image's name" in told for told in made.warnings)
 
@@ -246,6 +247,11 @@ def test_an_upgrade_that_may_be() -> None:
     assert (run.version, run.command, run["--existing-replica-id"]) == ("2.5.15", "upgrade", ONE)
     assert any("swarmtui run dtr.backup" in note for note in made.notes)
     assert any("change those credentials" in told for told in made.warnings)
+
+
+def test_what_it_is_already_it_needs_not_become() -> None:
+    made = upgrade("2.4.1")
+    assert made.nothing == "All replicas run DTR 2.4.1 already." and not made.notes
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ from msgspec.structs import replace
 
 from swarmtui.errors import RefusedError
 from swarmtui.model.dtr.seen import Storage
-from swarmtui.runbooks.dtr.destroy import COUNTED, LAST, REMOVABLE, Destroy, DestroyFacts
+from swarmtui.runbooks.dtr.destroy import COUNTED, LAST, REMOVABLE, STOPS, Destroy, DestroyFacts
 from swarmtui.runbooks.dtr.found import Replica
+from swarmtui.runbooks.dtr.images import ELSEWHERE, IMAGES
+from swarmtui.runbooks.dtr.images import LOCAL as DISK
 from swarmtui.runbooks.dtr.remove import LOCAL, Remove, RemoveFacts
 from swarmtui.runbooks.runbook import Danger, Plan
 from tests.dtr.plans import URL, line_of, replica, steps_of, work
-from tests.dtr.seen import ONE, THREE, TOO_LONG_AGO, TWO
+from tests.dtr.seen import ONE, THREE, TOO_LONG_AGO, TWO, parts
 
 NFS = Storage("nfs", "nfs://nas/x")
 
@@ -27,9 +29,16 @@ def remove(wanted: tuple[Replica, ...], others: tuple[Replica, ...], **more: Any
 
 
 def destroy(wanted: Replica, *others: Replica, version: str = "2.4.1", **more: Any) -> Plan:
-    given: dict[str, Any] = {"work": work(version), "version": version} | more
+    given: dict[str, Any] = {"work": work(version), "version": version, "images": ELSEWHERE} | more
     found = DestroyFacts(cluster="prod", cluster_id="c", wanted=wanted, others=others, **given)
     return Destroy().plan({"replica": wanted.id}, msgspec.to_builtins(found))
+
+
+def dead(number: int) -> Replica:
+    """A replica that DTR counts in, and of which nothing runs."""
+    one = replica(number, health=TOO_LONG_AGO)
+    assert one.on is not None
+    return replace(one, on=replace(one.on, parts=parts(one.id, told={"rethinkdb": "Exited (1) 2 hours ago"})))
 
 
 # -- remove ------------------------------------------------------------------------------------------------------------
@@ -63,14 +72,45 @@ def test_two_lost_ones_of_five_go_together_and_of_a_lost_host_only_what_can_be_s
 @pytest.mark.parametrize(
     ("wanted", "others", "more", "words", "way"),
     [
-        ((replica(2),), (replica(1), replica(3, health=TOO_LONG_AGO)), {}, "too long ago", f"replica={TWO},{THREE}"),
+        ((replica(2),), (replica(1), replica(3, health=TOO_LONG_AGO)), {}, "too long ago", f"replica={THREE}"),
+        (
+            (replica(2),),
+            (replica(1), replica(3, health=TOO_LONG_AGO), replica(4), replica(5)),
+            {},
+            "too long ago",
+            f"replica={TWO},{THREE}",
+        ),
+        (
+            (replica(1), replica(2, health=TOO_LONG_AGO)),
+            (replica(3),),
+            {},
+            "too many",
+            f"replica={TWO}",
+        ),
+        (
+            (replica(1, health=TOO_LONG_AGO), replica(2, health=TOO_LONG_AGO)),
+            (replica(3),),
+            {},
+            "too many",
+            f"Mend {ONE}, {TWO} first",
+        ),
         ((replica(1),), (), {}, "all that is left", "dtr.join"),
         ((replica(2, member=False),), (replica(1),), {}, "does not count", f"dtr.destroy replica={TWO}"),
         ((replica(1), replica(2)), (replica(3),), {}, "too many", f"replica={ONE}"),
         ((replica(2),), (), {"trouble": "it says 503."}, "2.4.1 does not answer: it says 503.", "dtr.restore"),
         ((replica(2),), (), {"trouble": "x", "work": work("2.7.8")}, "2.7.8 does not answer", "dtr.repair"),
     ],
-    ids=["others-ill", "last", "leftover", "too-many", "no-quorum-2.4", "no-quorum-2.7"],
+    ids=[
+        "others-ill",
+        "others-ill-of-five",
+        "one-ill-of-two",
+        "both-ill",
+        "last",
+        "leftover",
+        "too-many",
+        "no-quorum-2.4",
+        "no-quorum-2.7",
+    ],
 )
 def test_where_no_replica_can_be_removed_the_way_that_works_is_told(
     wanted: tuple[Replica, ...], others: tuple[Replica, ...], more: dict[str, Any], words: str, way: str
@@ -142,14 +182,33 @@ def test_without_ucp_the_host_itself_does_it() -> None:
 @pytest.mark.parametrize(
     ("wanted", "others", "more", "rule", "words"),
     [
-        (replica(2), (replica(1), replica(3, health="ill")), {}, COUNTED, "of 3 replicas a majority"),
+        (replica(2), (replica(1), replica(3, health="ill")), {}, STOPS, "of its 3 replicas 1 is left that is well"),
+        (replica(2), (replica(1), replica(3, health="ill")), {}, STOPS, f"dtr.remove replica={THREE}"),
+        (dead(2), (replica(1), replica(3, health="ill")), {}, COUNTED, "of 3 replicas a majority"),
         (replica(2), (), {}, LAST, "only a backup"),
         (replica(2, member=None), (), {"trouble": "x", "version": "2.7.8"}, LAST, f"dtr.repair replica={TWO}"),
         (replica(2, member=None), (replica(1),), {"trouble": "x"}, LAST, f"another lies on {ONE} on w1"),
         (replica(2, member=None), (), {"trouble": "x"}, LAST, "no other is known: starting the hosts"),
         (replica(2, member=None, volumes=False), (), {"trouble": "x"}, "", ""),
+        (
+            replica(2, member=None),
+            (),
+            {"trouble": "x.", "works": True},
+            COUNTED,
+            "DTR works, and does not tell whether",
+        ),
     ],
-    ids=["others-ill", "all-of-it", "repairable", "another-copy", "last-copy", "no-data"],
+    ids=[
+        "others-ill",
+        "others-ill-way",
+        "dead",
+        "all-of-it",
+        "repairable",
+        "another-copy",
+        "last-copy",
+        "no-data",
+        "untold",
+    ],
 )
 def test_what_is_lost_with_a_replica_is_a_decision(
     wanted: Replica, others: tuple[Replica, ...], more: dict[str, Any], rule: str, words: str
@@ -157,6 +216,28 @@ def test_what_is_lost_with_a_replica_is_a_decision(
     plan = destroy(wanted, *others, **more)
     assert [one.id for one in plan.rules] == ([rule] if rule else [])
     assert not rule or words in plan.rules[0].what
+
+
+def test_one_of_two_that_are_well_stops_dtr_though_it_can_be_removed() -> None:
+    plan = destroy(replica(2), replica(1))
+    assert [one.id for one in plan.rules] == [REMOVABLE, STOPS]
+    assert "2 are needed" in plan.rules[1].what
+    five = [replica(number) for number in (1, 3, 4)]
+    assert [one.id for one in destroy(replica(2), *five, replica(5, health="ill")).rules] == [COUNTED]
+
+
+@pytest.mark.parametrize(("at", "unless"), [(DISK, False), ("", True)])
+def test_images_that_go_with_a_replica_are_a_decision(at: str, unless: bool) -> None:
+    """A leftover too: what was pushed to it may be nowhere else."""
+    for wanted, more in ((replica(2, member=False, health=""), {}), (dead(2), {}), (replica(2), {"trouble": "x"})):
+        (rule,) = [one for one in destroy(wanted, replica(1), replica(3), images=at, **more).rules if one.id == IMAGES]
+        assert rule.about == TWO and f"-C /var/lib/docker/volumes dtr-registry-{TWO}" in rule.what
+        assert ("unless the storage is another one" in rule.what) == unless
+    assert not destroy(replica(2, member=False, health="", volumes=False), replica(1), images=at).rules
+    left = replica(2, member=False, health="")
+    assert left.on is not None
+    nfs = replace(left, on=replace(left.on, volumes=(*left.on.volumes, f"dtr-nfs-registry-{TWO}")))
+    assert bool(destroy(nfs, replica(1), images=at).rules) == (not unless), "a volume for NFS tells where they are"
 
 
 def test_where_nothing_of_it_is_found_nothing_is_destroyed() -> None:

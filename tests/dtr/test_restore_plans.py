@@ -20,7 +20,7 @@ from swarmtui.runbooks.dtr.restore_steps import RestoreDtr
 from swarmtui.runbooks.render import script
 from swarmtui.runbooks.runbook import Danger, Plan
 from tests.dtr.archives import UCP
-from tests.dtr.oracle import VERSIONS, check, runs_in
+from tests.dtr.oracle import VERSIONS, check, check_certificates, runs_in
 from tests.dtr.plans import place, steps_of, work
 from tests.dtr.plans import replica as well
 from tests.dtr.seen import ONE, THREE, TWO, parts
@@ -130,7 +130,7 @@ def test_everything_is_given_since_nothing_can_be_asked(
     check(run)
     assert (run.version, run.command) == (version, "restore")
     assert (run["--ucp-node"], run["--replica-id"], run["--dtr-external-url"]) == ("w1", ONE, URL)
-    assert [run[name] for name in ("--dtr-ca", "--dtr-cert", "--dtr-key")] == ["$DTR_CA", "$DTR_CERT", "$DTR_KEY"]
+    check_certificates(run)
     mandatory = version not in ("2.4.1", "2.4.14", "2.5.15")
     wanted = [flag] if flag is not None else [("--dtr-use-default-storage", "")] if mandatory else []
     assert [each for each in run.flags if "storage" in each[0]] == wanted
@@ -180,7 +180,7 @@ def test_what_is_of_another_version_is_cleared_without_its_command() -> None:
     [
         ("2.4.1", (silent(1), silent(2)), "which is a majority, and still DTR does not answer: It is 503"),
         ("2.4.1", (silent(1), silent(2, runs=False)), "only does not run: started, they bring"),
-        ("2.4.1", (silent(1, runs=False),), "docker start"),
+        ("2.4.1", (silent(1, runs=False),), "docker start"),  # it was the only one: nothing is away
         ("2.7.8", (silent(1), silent(2, data=False)), f"swarmtui run dtr.repair replica={ONE}"),
         ("2.9.4", (silent(1, runs=False),), f"swarmtui run dtr.repair replica={ONE}"),
     ],
@@ -190,6 +190,29 @@ def test_the_gentler_way_is_named(version: str, replicas: tuple[Replica, ...], w
     away = {THREE: "w3", TWO: "w2"} if version == "2.9.4" else {THREE: "w3"} if len(replicas) == 2 else {}
     with pytest.raises(RefusedError, match=words.replace(".", r"\.")):
         plan(facts(version, *replicas, away=away))
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_one_of_three_is_no_majority_though_it_is_all_that_can_be_seen(away: bool) -> None:
+    """The hosts of the other two were rebuilt, or are in the Swarm no more: what they had is counted all the same."""
+    gone = {TWO: "w2", THREE: "w3"}
+    unseen: dict[str, Any] = {"away": gone} if away else {"away": {}, "lost": gone}
+    for one in (silent(1), silent(1, runs=False)):
+        for version in ("2.5.15", "2.7.8"):
+            with pytest.raises(RefusedError, match=f"swarmtui run dtr.repair replica={ONE}"):
+                plan(facts(version, one, **unseen))
+        made = plan(facts("2.4.1", one, **unseen))
+        assert f"destroy-{ONE}" in steps_of(made)
+        assert [rule.id for rule in made.rules] == (["dtr-may-come-back"] * 2 if away else [])
+        assert all("w2, which is not in the Swarm" in rule.what for rule in made.rules[:1])
+
+
+def test_what_says_by_its_ping_that_it_is_well_is_not_restored() -> None:
+    """Its API does not tell: a password, an authority or a timeout; whatever is counted, it works."""
+    works = replace(access(silent(1)), works=True)
+    with pytest.raises(RefusedError, match="says by /_ping that it is well") as caught:
+        plan(facts("2.4.1", silent(1), known=works, lost={TWO: "w2", THREE: "w3"}))
+    assert "swarmtui secrets set ucp-password prod" in caught.value.next_step
 
 
 def test_a_dtr_that_answers_is_not_restored() -> None:
@@ -277,3 +300,26 @@ def test_a_confirmation_is_for_what_was_shown() -> None:
         else:
             assert plan(facts(**more)).binding != first
     assert plan(facts("2.4.1", silent(1, data=False))).binding != first
+
+
+# -- what cannot be seen -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_restored_while_dtr_answers_that_nobody_sees() -> None:
+    with pytest.raises(RefusedError, match=r"https://dtr\.example\.com says by /_ping that it is well") as caught:
+        plan(facts(answers=URL))
+    assert "swarmtui doctor" in caught.value.next_step
+    with pytest.raises(RefusedError, match="says by /_ping that it is well"):
+        plan(facts("2.7.8", silent(1), answers=URL))
+    with pytest.raises(RefusedError, match="there is nothing to restore"):
+        plan(facts("2.4.1", well(1), known=access(well(1), told=Told()), answers=URL))
+
+
+def test_a_replica_that_joined_after_the_backup_may_be_on_a_silent_node() -> None:
+    one = facts("2.4.1", silent(1), away={TWO: "w2"}, lost={THREE: "w3"}, silent=("w2", "w4"))
+    assert rules(one) == ["dtr-may-come-back=prod", f"dtr-may-come-back={TWO}"]
+    told = next(rule.what for rule in plan(one).rules if rule.about == "prod")
+    assert "joined after this backup may be on w4" in told and "w2" not in told
+    # However many joined there: with those that are lost for good they are no majority.
+    lost = facts(lost=NODES, silent=("w4",))
+    assert rules(lost) == [] and any("DTR on w4 could not be seen" in told for told in plan(lost).warnings)

@@ -15,7 +15,7 @@ from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Held, Place, Storage, Tol
 from swarmtui.model.dtr.status import Cluster, Replica
 from swarmtui.model.finding import Finding, Severity
 from swarmtui.model.health import findings
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from tests.dtr import seen as s
 from tests.ucp import seen as ucp
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from msgspec.structs import replace
 
 from swarmtui.errors import EngineError
 from swarmtui.link.dtr import asking as asking_module
+from swarmtui.link.dtr import behind as behind_module
 from swarmtui.link.dtr import watching
-from swarmtui.link.dtr.asking import Asking, At, Login
+from swarmtui.link.dtr.asking import Asking, At, Balancer, Login
 from swarmtui.link.dtr.errors import DtrAwayError, DtrError, Trouble
 from swarmtui.link.dtr.watching import DtrWatch
+from swarmtui.model.dtr.behind import Behind, Turn
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Held, Told
 from swarmtui.model.dtr.status import cluster
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.ucp.status import Door
 from swarmtui.vault import Secret
 from tests.dtr import seen as s
@@ -63,6 +67,8 @@ class Api:
         self.asked: list[tuple[list[str], str]] = []
         self.silent = False
         self.forgave = 0
+        self.behind_it: Iterator[Turn] | Exception = cycle(Turn(one) for one in NODES.values())
+        self.through: list[tuple[str, int, bool]] = []
 
     async def told(self, cluster_id: str, places: Sequence[At], external: str) -> Told:
         self.asked.append(([place.url for place in places], external))
@@ -71,6 +77,16 @@ class Api:
         if isinstance(self.says, Exception):
             raise self.says
         return replace(self.says, at=s.NOW)
+
+    async def behind(
+        self, cluster_id: str, places: Sequence[At], balancer: Balancer, external: str, turns: int, seconds: float
+    ) -> list[Turn]:
+        self.through.append((balancer.url, turns, balancer.host is not None))
+        if self.silent:
+            await asyncio.Event().wait()
+        if isinstance(self.behind_it, Exception):
+            raise self.behind_it
+        return list(islice(self.behind_it, turns))
 
     def again(self) -> None:
         self.forgave += 1
@@ -239,6 +255,56 @@ async def test_what_cannot_be_read_keeps_its_last_value_and_holds_up_no_other(
     assert world.seen.trouble == "it refused. Mend it."
     world.watch.look_now()
     assert world.api.forgave == 1
+
+
+async def test_who_is_behind_the_load_balancer_is_looked_at_over_many_connections(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind() -> Behind | None:
+        return world.seen.behind
+
+    world.api.behind_it = cycle((Turn(ONE), Turn(THREE)))
+    await world.watch.look(everything=True)
+    assert world.api.through == [("https://dtr.example.org", 24, True)]
+    assert (found := behind()) is not None and found.missed == {TWO}
+    await world.watch.look(everything=True)
+    assert world.api.through[-1][1] == 6, "what is known is kept, and only kept up"
+    # Somebody mended it and asks: nothing of before is told any longer.
+    world.watch.look_now()
+    assert behind() is None
+    world.api.behind_it = cycle(Turn(one) for one in NODES.values())
+    await world.watch.look(everything=True)
+    assert (found := behind()) is not None and not found.missed
+    # Where it does not answer, and where DTR tells nothing, there is nothing to learn there.
+    world.answers = {"https://dtr.example.org": 502}
+    await world.watch.look(everything=True)
+    assert len(world.api.through) == 3
+    world.answers, world.api.says = {}, DtrError(Trouble.FAILED, "it answers 500.", "")
+    await world.watch.look(everything=True)
+    assert len(world.api.through) == 3 and behind() is None
+
+
+async def test_a_load_balancer_that_tells_nothing_is_said_so_and_holds_up_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behind_module, "WAY_SECONDS", 0.1)
+    monkeypatch.setattr(behind_module, "LOOK_SECONDS", 0.1)
+    world.api.behind_it = DtrError(Trouble.LOGIN, "there is no password of admin here.", "Keep it.")
+    await world.watch.look(everything=True)
+    assert world.seen.behind is not None and world.seen.behind.trouble == "there is no password of admin here. Keep it."
+    real = world.api.told
+
+    async def told(*arguments: Any) -> Told:
+        world.api.silent = False
+        found = await real(*arguments)
+        world.api.silent = True
+        return found
+
+    monkeypatch.setattr(world.api, "told", told)
+    before = asyncio.get_running_loop().time()
+    await world.watch.look(everything=True)
+    assert asyncio.get_running_loop().time() - before < 5.0
+    assert world.seen.behind.trouble == "it did not answer in time." and world.seen.told is not None
 
 
 async def test_a_node_that_is_down_is_not_touched(world: World) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from swarmtui.model.dtr import status
 from swarmtui.model.dtr.seen import DtrSeen, Held
 from swarmtui.model.dtr.ways import Way, decide, diagnose
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.runbooks.dtr.found import Replica
+from swarmtui.runbooks.dtr.remove import Remove, RemoveFacts
+from tests.dtr import plans
 from tests.dtr import seen as s
 
 ONE, TWO, THREE = s.IDS[:3]
@@ -123,3 +127,52 @@ def test_where_nodes_could_not_be_read_they_are_looked_for_before_anything_is_gi
         told = diagnose(status.cluster(now))
         assert (told.state, [advice.way for advice in told.ways]) == ("unknown", ways)
         assert "dtr2, dtr3" in told.what and "Bring back dtr2, dtr3" in told.first.what
+
+
+def settled(count: int, down: tuple[str, ...] = (), ill: tuple[str, ...] = ()) -> Snapshot:
+    """So many replicas, of which DTR tells: some nodes are down, some replicas run and are not well."""
+    ids = dict(zip([f"dtr{i}" for i in range(1, count + 1)], s.IDS, strict=False))
+    health = {ids[node]: "registry is down" for node in ill}
+    away = [ids[node] for node in down]
+    says = s.told(s.document(ids.values(), health, away=away), s.settings({one: node for node, one in ids.items()}))
+    return s.under_dtr(count, down=down, says=says, changed=dict.fromkeys(down, EMPTY))
+
+
+@pytest.mark.parametrize(
+    ("count", "down", "ill", "lost", "replica"),
+    [
+        (5, ("dtr4", "dtr5"), (), (), f"{s.IDS[3]},{s.IDS[4]}"),  # each alone is refused: the other one is not well
+        (7, ("dtr5", "dtr6"), ("dtr7",), (), f"{s.IDS[4]},{s.IDS[5]},{s.IDS[6]}"),
+        (3, ("dtr3",), ("dtr2",), (), ""),  # neither without the other, and without both no majority agrees
+        (5, ("dtr4", "dtr5"), ("dtr3",), (), ""),  # nothing can be removed before it is well
+    ],
+)
+def test_replicas_that_are_to_go_go_in_a_command_that_is_not_refused(
+    count: int, down: tuple[str, ...], ill: tuple[str, ...], lost: tuple[str, ...], replica: str
+) -> None:
+    found = status.cluster(settled(count, down, ill))
+    advice = next(one for one in diagnose(found, lost).ways if one.way is Way.REPLACE)
+    assert advice.params == ({"replica": replica} if replica else {})
+    if not replica:
+        mended = found.replicas[int(ill[0][-1]) - 1]
+        assert not advice.runbook and f"Mend {mended.id} on {mended.node} first" in advice.what
+        return
+    assert f"swarmtui run dtr.remove replica={replica}, then" in advice.what
+    wanted = replica.split(",")
+    of = [Replica(id=one.id, node=one.node, member=True, health=one.told) for one in found.members]
+    facts = RemoveFacts(
+        cluster="prod",
+        cluster_id="c",
+        work=plans.work(),
+        wanted=tuple(one for one in of if one.id in wanted),
+        others=tuple(one for one in of if one.id not in wanted),
+    )
+    plan = Remove().plan({"replica": tuple(wanted)}, msgspec.to_builtins(facts))
+    assert plan.touches == tuple(wanted)
+
+
+def test_the_same_advice_reaches_the_walkthrough_with_all_that_go() -> None:
+    told = diagnose(status.cluster(settled(5, ("dtr4", "dtr5"))))
+    both = f"{s.IDS[3]},{s.IDS[4]}"
+    assert [one.params.get("replica") for one in told.ways if one.way is Way.REPLACE] == [both]
+    assert Remove.params[0].kind(both) == (s.IDS[3], s.IDS[4])

@@ -28,6 +28,7 @@ def test_where_all_is_well() -> None:
     assert told[0] == "DTR 2.4.1: 3/3 replicas healthy, 1 more may be lost:"
     assert told[1].startswith("  its load balancer (https://dtr.example.org) answers 200 after 0.1 s")
     assert told[2:] == [
+        "  Replicas that it leads to: not known yet.",
         f"  replica {ONE} on dtr1 is healthy",
         f"  replica {TWO} on dtr2 is healthy",
         f"  replica {THREE} on dtr3 is healthy",

@@ -26,7 +26,9 @@ from swarmtui.demo.world.images import Behaviour, behaviour
 from swarmtui.demo.world.objects import Node
 from swarmtui.demo.world.world import World
 from swarmtui.link.decode import Collection
-from swarmtui.model.swarm import Info, Reading, Service, Snapshot, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.snapshot import Reading, Snapshot
+from swarmtui.model.swarm import Info
 from swarmtui.model.swarm import Node as ModelNode
 from swarmtui.runbooks import params, registry
 from swarmtui.runbooks.runbook import Plan, Step

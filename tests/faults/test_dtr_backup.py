@@ -14,6 +14,7 @@ from swarmtui.backups.manifest import decode
 from swarmtui.demo.hosts.jobs import Unit
 from swarmtui.demo.serve import Demo
 from swarmtui.demo.world import faults
+from swarmtui.demo.world.host import Container
 from swarmtui.errors import RefusedError
 from swarmtui.runbooks.image import job as image_job
 from tests.faults import dtr_backups as d
@@ -22,6 +23,8 @@ from tests.faults.strikes import cut, kill, reboot, resume
 
 RUN = "20261122T041002Z-faults-0014"
 STEPS = ("archive", "fetch", "clear", "verify")
+OFFLINE = ("archive", "back", "fetch", "clear", "verify")
+STOPPED = "Stopping rethinkdb of this replica"
 AT = "mgr1"
 BEGUN = "Connecting to UCP"
 DONE = "Backup completed successfully"
@@ -112,16 +115,45 @@ async def test_what_is_spoilt_is_not_kept_and_the_next_one_is_sealed(
         outcome = await u.run(demo, tmp_path, RUN, "dtr.backup", told=told)
         assert outcome is not None and outcome.error is not None
         assert "What DTR wrote is no backup, and it is not kept." in outcome.error.what
-        assert d.kept() == []
+        assert d.kept() == [] and d.left_on_hosts(demo) == []
         host.faults.clear()
         with demo.config.open("a") as config:
             config.write(f'\n[backups]\nrecipients = ["{recipient}"]\n')
         run = RUN.replace("0014", "0015")
-        outcome = await u.run(demo, tmp_path, run, "dtr.backup", steps=("tidy", *STEPS), told=told, offline="true")
+        outcome = await u.run(demo, tmp_path, run, "dtr.backup", steps=OFFLINE, told=told, offline="true")
         assert outcome is not None and outcome.ok
         check(demo, "2.9.4", encrypted="recipients")
         assert decode((d.kept()[0] / "manifest.json").read_bytes()).dtr.offline  # type: ignore[union-attr]
         assert demo.platform["admin"]["password"] not in "\n".join(told)
+
+
+@pytest.mark.parametrize("case", ["job", "command"])
+async def test_a_database_that_an_offline_backup_stopped_runs_again(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command dies before it starts it again; or it ends well, and forgets it."""
+    async with Demo("platform-mke", speed=50, seed=1) as demo:
+        u.secrets(demo, tmp_path / "kept", monkeypatch)
+
+        def database() -> Container:
+            hosts = demo.world.hosts["dtr1"].containers.values()
+            return next(one for one in hosts if one.name == f"dtr-rethinkdb-{d.FIRST}")
+
+        def stop(demo: Demo) -> None:
+            database().state = "exited"
+            demo.world.on_platform_change()
+
+        told: list[str] = []
+        point, strike = (STOPPED, end_job) if case == "job" else ("archive/effect", stop)
+        outcome = await u.run(demo, tmp_path, RUN, "dtr.backup", point, strike, told=told, offline="true")
+        assert outcome is not None and database().state == "running"
+        words = f"dtr-rethinkdb-{d.FIRST} on dtr1 stood still"
+        if case == "job":
+            assert outcome.error is not None and words in outcome.error.what and d.kept() == []
+            assert await resume(demo, RUN) == 0
+        else:
+            assert outcome.ok and any(words in line for line in told if line.startswith("back said"))
+        check(demo, "2.9.4")
 
 
 @pytest.mark.full

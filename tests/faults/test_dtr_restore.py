@@ -23,6 +23,7 @@ from swarmtui.runbooks.dtr import running
 from swarmtui.runbooks.image import job as image_job
 from tests.faults import dtr_backups as d
 from tests.faults import ucp_stage as u
+from tests.faults.dtr_stage import settled
 from tests.faults.strikes import cut, kill, reboot, resume
 
 RUN = "20261122T041003Z-faults-0015"
@@ -182,6 +183,77 @@ async def test_a_hand_made_one_where_most_are_lost(
         assert "dtr-may-come-back" in told[2]
         assert "Images are not in the backup" in "\n".join(told)
         assert demo.platform["admin"]["password"] not in "\n".join(told)
+
+
+async def test_a_dtr_that_comes_back_meanwhile_is_not_destroyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of three hosts are off, and it is decided to restore; cut off before anything went, it is gone on with when
+    they are on again: nothing is destroyed beside a DTR that works."""
+    async with Demo("platform", speed=50, seed=1) as demo:
+        u.secrets(demo, tmp_path / "kept", monkeypatch)
+        outcome = await u.run(demo, tmp_path, RUN.replace("0015", "0001"), "dtr.backup")
+        assert outcome is not None and outcome.ok
+        dtr = demo.world.dtr
+        assert dtr is not None
+        off = [demo.world.hosts[name] for name in ("dtr2", "dtr3")]
+        for host in off:
+            demo.world.crash(host)
+        await settled(lambda: not dtr.healthy(), dtr.healthy)
+        there = dict(demo.world.hosts["dtr1"].containers)
+        assert await u.run(demo, tmp_path, RUN, "dtr.restore", "upload/effect", kill) is None
+        for host in off:
+            demo.world.boot(host)
+        await settled(lambda: len(dtr.healthy()) == 3, dtr.healthy)
+        assert await resume(demo, RUN) != 0
+        said = capsys.readouterr()
+        assert "it is not lost any more" in said.out + said.err
+        assert demo.world.hosts["dtr1"].containers.keys() == there.keys() and len(dtr.healthy()) == 3
+
+
+async def test_what_was_restored_well_is_not_restored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """We are killed when the command has ended well, and one of its components stands still when that is looked at."""
+    async with Demo("platform", speed=50, seed=1) as demo:
+        had = await lost(demo, tmp_path, monkeypatch)
+        assert await u.run(demo, tmp_path, RUN, "dtr.restore", "restore/effect", kill) is None
+        containers = demo.world.hosts["dtr1"].containers
+        made = set(containers)
+        stopped = next(one for one in containers.values() if one.name == f"dtr-garant-{d.FIRST}")
+        api = next(one for one in containers.values() if one.name == f"dtr-api-{d.FIRST}")
+        for one in (stopped, api):
+            one.state, one.restart = "exited", False
+        demo.world.on_platform_change()
+        assert await resume(demo, RUN) != 0
+        said = capsys.readouterr()
+        assert "ended well, and not all runs of what it made" in said.out + said.err
+        assert set(containers) == made
+        for one in (stopped, api):
+            one.state, one.restart = "running", True
+        demo.world.on_platform_change()
+        assert await resume(demo, RUN) == 0
+        assert set(containers) == made
+        d.well(demo, had)
+
+
+async def test_images_that_were_put_back_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the restore, as it says; also where its first try fails, and what that left is removed."""
+    images = f"dtr-registry-{d.FIRST}"
+    async with Demo("platform", speed=50, seed=1) as demo:
+        await lost(demo, tmp_path, monkeypatch)
+        host = demo.world.hosts["dtr1"]
+        demo.world.remember_volume(host, images)
+        volume = host.volumes[images]
+        host.faults.add(faults.DTR_PHASE2_FAILS)
+        outcome = await u.run(demo, tmp_path, RUN, "dtr.restore", storage="local")
+        assert outcome is not None and outcome.error is not None
+        assert f"`restore` of DTR 2.4.1 failed on {AT}" in outcome.error.what
+        assert host.volumes[images] is volume
+        host.faults.clear()
+        assert await resume(demo, RUN) == 0
+        assert host.volumes[images] is volume
+        assert demo.world.dtr is not None and len(demo.world.dtr.healthy()) == 1
 
 
 @pytest.mark.full

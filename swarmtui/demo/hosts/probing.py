@@ -20,14 +20,15 @@ from swarmtui.demo.world.world import World
 _LISTENER = re.compile(r"(?:tcp|udp):\d{1,5}")
 _PROGRAM = re.compile(r"use IO::Socket::IP; use IO::Select; .*\balarm \d+;.*STDIN.*", re.DOTALL)
 _TCP = re.compile(
-    r"timeout \d+ bash -c 's=\$EPOCHREALTIME; : </dev/tcp/([\w.:]+)/(\d+) && e=\$EPOCHREALTIME && "
-    r'echo "tcp ([\w.:]+) (\d+) \$\(\(10#0\$\{e/\[\.,\]/\}-10#0\$\{s/\[\.,\]/\}\)\)"\' 2>/dev/null & '
+    r"timeout \d+ bash -c 's=\$EPOCHREALTIME; : </dev/tcp/([\w.:-]+)/(\d+) && e=\$EPOCHREALTIME && "
+    r'echo "tcp ([\w.:-]+) (\d+) \$\(\(10#0\$\{e/\[\.,\]/\}-10#0\$\{s/\[\.,\]/\}\)\)"\' 2>/dev/null & '
 )
 _UDP = re.compile(
     r"bash -c 'for i in 1 2 3; do ((?:echo [\w-]+ >/dev/udp/[\w.:]+/\d+; )+)sleep [\d.]+; done' 2>/dev/null & "
 )
 _DATAGRAM = re.compile(r"echo ([\w-]+) >/dev/udp/([\w.:]+)/(\d+); ")
 _PATIENCE = 4.0
+_NFS = "2049"
 
 
 @dataclass(slots=True)
@@ -90,7 +91,11 @@ async def knock(world: World, host: Host, line: str) -> Output | None:
         else:
             return None
         rest = rest[match.end() :]
-    opened = [(address, port) for address, port in asked if _open(world, host, address, f"tcp {port}")]
+    opened = [
+        (address, port)
+        for address, port in asked
+        if _open(world, host, address, f"tcp {port}") or (port == _NFS and address in world.nas)
+    ]
     for name, address, port in sent:
         found = _open(world, host, address, f"udp {port}")
         if found is not None and found[1] is not None:

@@ -241,9 +241,10 @@ def found_on(host: Host) -> set[str]:
     return {replica_of(one.name) for one in host.containers.values()} - {""}
 
 
-def stored_on(host: Host) -> set[str]:
-    """The replicas of which volumes are on a host."""
-    return {match[1] for name in host.volumes if (match := _VOLUME.match(name))}
+def stored_on(host: Host, *, images: bool = True) -> set[str]:
+    """The replicas of which volumes are on a host; images: also where it is the one for images alone."""
+    names = [name for name in host.volumes if images or not name.startswith("dtr-registry-")]
+    return {match[1] for name in names if (match := _VOLUME.match(name))}
 
 
 def wipe(host: Host, replica_id: str, *, volumes: bool = True) -> None:

@@ -13,6 +13,7 @@ from swarmtui.demo.api.http import Request, Response, json_response
 from swarmtui.demo.platform import dtr_jobs, dtr_status
 from swarmtui.demo.platform.accounts import Account
 from swarmtui.demo.platform.dtr import Dtr, Replica, serving, shared
+from swarmtui.demo.platform.https import Client
 from swarmtui.demo.platform.ucp_api import SLOW
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
@@ -29,7 +30,7 @@ class DtrApi:
         self.port = port
         self.host = host
 
-    async def __call__(self, request: Request, user: str) -> Response:
+    async def __call__(self, request: Request, client: Client) -> Response:
         """Answer a request; DTR takes no client certificates."""
         found = serving(self.world, self.host)
         if found is None:

@@ -57,7 +57,8 @@ def _place(call: DtrCall, ucp: Ucp) -> tuple[Host, Replica]:
     clash = sorted({*ports.values()} & used_ports(host))
     if clash:
         raise Failed(f"Port {clash[0]} is already in use on {host.name}")
-    if replica_id in stored_on(host):
+    if replica_id in stored_on(host, images=False):
+        # Images are put back into their volume before a restore.
         raise Failed(f"There are volumes of a replica {replica_id} on {host.name} already")
     return host, Replica(replica_id, host.name, ports["http"], ports["https"], seen=call.world.kernel.now())
 
@@ -80,6 +81,9 @@ async def _make(phase: Phase2, dtr: Dtr, host: Host, replica: Replica, ready: Ca
             raise Failed(f"Failed to create dtr-{component}-{replica.id}: context deadline exceeded")
         phase.say(f"Creating dtr-{component}-{replica.id}...")
         dtr.create(replica, host, component)
+        if number == 0:
+            # The database is the first, and the others wait until it is up: what ends here has left half a replica.
+            await phase.sleep(STEP)
     phase.say("Migrating db...")
     phase.say("Starting all containers...")
     await phase.sleep(STEP)

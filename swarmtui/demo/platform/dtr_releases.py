@@ -23,21 +23,23 @@ _COMMON: Final = {
 }
 _COMMON_BARE: Final = frozenset({"debug", "help-extended", "ucp-insecure-tls", "enzi-insecure-tls"})
 _EXISTING: Final = {"existing-replica-id": "DTR_REPLICA_ID"}
-_PORTS: Final = {"replica-http-port": "", "replica-https-port": ""}
+_PORTS: Final = {"replica-http-port": "REPLICA_HTTP_PORT", "replica-https-port": "REPLICA_HTTPS_PORT"}
 _PLACE: Final = {"ucp-node": "UCP_NODE", "replica-id": "DTR_INSTALL_REPLICA_ID", **_PORTS}
 _OVERLAY: Final = {"overlay-subnet": "DTR_OVERLAY_SUBNET"}
 _SETTINGS: Final = {
     "dtr-external-url": "DTR_EXTERNAL_URL",
     "dtr-storage-volume": "DTR_STORAGE_VOLUME",
     "nfs-storage-url": "NFS_STORAGE_URL",
-    **dict.fromkeys(
-        (
-            "dtr-ca", "dtr-cert", "dtr-key", "http-proxy", "https-proxy", "no-proxy", "log-protocol", "log-host",
-            "log-level",
-        ),
-        "",
-    ),
-}  # fmt: skip
+    "dtr-ca": "DTR_CA",
+    "dtr-cert": "DTR_CERT",
+    "dtr-key": "DTR_KEY",
+    "http-proxy": "DTR_HTTP_PROXY",
+    "https-proxy": "DTR_HTTPS_PROXY",
+    "no-proxy": "DTR_NO_PROXY",
+    "log-protocol": "LOG_PROTOCOL",
+    "log-host": "LOG_HOST",
+    "log-level": "LOG_LEVEL",
+}
 SWITCHES: Final = {
     "debug": "DEBUG",
     "help-extended": "DTR_EXTENDED_HELP",
@@ -92,6 +94,17 @@ _27: Final = {
 }
 
 
+def _sure(variable: str) -> str:
+    """A variable that MSR surely reads: its pages print $MSR_… in one place where they print $DTR_… in another."""
+    return "" if variable.startswith("DTR_") else variable
+
+
+_28: Final = {
+    name: Flags({flag: _sure(variable) for flag, variable in flags.valued.items()}, flags.bare)
+    for name, flags in _27.items()
+}
+
+
 @dataclass(frozen=True, slots=True)
 class DtrRelease:
     """One release.
@@ -143,8 +156,8 @@ DTR_24: Final = DtrRelease("2.4.1", "docker/dtr", _24)
 DTR_25: Final = DtrRelease("2.5.15", "docker/dtr", _25)
 DTR_26: Final = DtrRelease("2.6.15", "docker/dtr", _26, True)
 DTR_27: Final = DtrRelease("2.7.8", "docker/dtr", _27, True)
-MSR_28: Final = DtrRelease("2.8.5", "mirantis/dtr", _27, True, True)
-MSR_29: Final = DtrRelease("2.9.4", "mirantis/dtr", _27, True, True)
+MSR_28: Final = DtrRelease("2.8.5", "mirantis/dtr", _28, True, True)
+MSR_29: Final = DtrRelease("2.9.4", "mirantis/dtr", _28, True, True)
 
 DTR_RELEASES: Final = {release.image: release for release in (DTR_24, DTR_25, DTR_26, DTR_27, MSR_28, MSR_29)}
 """By the image that is the command."""

@@ -7,13 +7,23 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from swarmtui.demo.api.http import HttpConnection, Request, Response
+from swarmtui.demo.platform.certificates import public
 
 LOOPBACK = "127.0.0.1"
 
-Api = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request; the text is the user that the client's certificate names, or empty."""
+
+class Client(NamedTuple):
+    """Whose certificate a client showed: the user that it names, and its public key in PEM; both empty without one."""
+
+    user: str = ""
+    key: str = ""
+
+
+Api = Callable[[Request, Client], Awaitable[Response]]
+"""Answers a request."""
 
 
 class TlsServer:
@@ -82,9 +92,11 @@ class TlsServer:
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)
-        user = _common_name(writer.get_extra_info("peercert"))
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        key = public(ssl.DER_cert_to_PEM_cert(shown)) if shown else ""
+        client = Client(_common_name(writer.get_extra_info("peercert")), key)
         try:
-            await HttpConnection(reader, writer, lambda request: self._api(request, user)).serve()
+            await HttpConnection(reader, writer, lambda request: self._api(request, client)).serve()
         except (asyncio.CancelledError, ssl.SSLError):
             writer.transport.abort()
         finally:

@@ -39,7 +39,8 @@ class PlatformServer:
     async def follow(self) -> None:
         """Bring the ports in line with what runs."""
         self.world.published.clear()
-        for registry in dtr.all_of(self.world):
+        # A replica that was restored has the id of one of the registry before: the one of now has the last word.
+        for registry in reversed(list(dtr.all_of(self.world))):
             registry.mark()
         for host in self.world.hosts.values():
             await self._ucp(host)

@@ -13,6 +13,7 @@ from swarmtui.demo.api.http import Request, Response, json_response
 from swarmtui.demo.api.local import containers
 from swarmtui.demo.platform import ucp_backup_api, ucp_bundle
 from swarmtui.demo.platform.accounts import Account
+from swarmtui.demo.platform.https import Client
 from swarmtui.demo.platform.ucp import Ucp
 from swarmtui.demo.world.host import Host
 from swarmtui.demo.world.world import World
@@ -46,26 +47,26 @@ class UcpApi:
         self.port = port
         self._engine = Router(world, host)
 
-    async def __call__(self, request: Request, user: str) -> Response:
-        """Answer a request of a client that showed a certificate of `user`, or none."""
+    async def __call__(self, request: Request, client: Client) -> Response:
+        """Answer a request."""
         ucp = self.world.ucp
         if ucp is None:
             return Response(503, b"", "text/plain")
         path = request.path.rstrip("/") or "/"
         if path == "/_ping":
-            return await self._ping(ucp, request, user)
+            return await self._ping(ucp, request, client)
         if path == "/ca" and request.method == "GET":
             return Response(200, ucp.ca_pem.encode(), "application/x-pem-file")
         if not ucp.quorum:
             return _refused(500, "unable to reach the authentication store")
         if path in ("/auth/login", "/id/login") and request.method == "POST":
             return self._login(ucp, request, path)
-        account = self._who(ucp, request, user)
+        account = self._who(ucp, request, client)
         if account is None:
             return _refused(401, "unauthorized: provide a valid token or client certificate")
         return await self._known(ucp, request, path, account)
 
-    async def _ping(self, ucp: Ucp, request: Request, user: str) -> Response:
+    async def _ping(self, ucp: Ucp, request: Request, client: Client) -> Response:
         if request.method != "GET":
             return Response(404, b"", "text/plain")
         wrong = ucp.pings.get(self.host.name, "")
@@ -76,7 +77,7 @@ class UcpApi:
         if wrong == "wrong":
             return Response(200, b"<html>It works!</html>" + bytes(1 << 20), "text/html")
         ill = ucp.ill(self.host)
-        account = ucp.accounts.by_name.get(user)
+        account = self._of_bundle(ucp, client)
         detailed = ill if ill and account is not None and account.admin else ""
         return Response(500 if ill else 200, (detailed or ("" if ill else "OK")).encode(), "text/plain; charset=utf-8")
 
@@ -90,12 +91,17 @@ class UcpApi:
             return json_response({"auth_token": token})
         return json_response({"account": ucp.accounts.by_name[name].doc(), "sessionToken": token})
 
-    def _who(self, ucp: Ucp, request: Request, user: str) -> Account | None:
+    def _who(self, ucp: Ucp, request: Request, client: Client) -> Account | None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return ucp.accounts.of_token(token)
-        account = ucp.accounts.by_name.get(user)
-        return account if account is not None and account.keys else None
+        return self._of_bundle(ucp, client)
+
+    @staticmethod
+    def _of_bundle(ucp: Ucp, client: Client) -> Account | None:
+        """Whose bundle it is: a certificate counts as long as its key is among the user's, and is nobody's after."""
+        account = ucp.accounts.by_name.get(client.user)
+        return account if account is not None and client.key in account.keys.values() else None
 
     async def _known(self, ucp: Ucp, request: Request, path: str, account: Account) -> Response:
         method = request.method

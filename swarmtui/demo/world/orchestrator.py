@@ -15,6 +15,7 @@ from swarmtui.demo.world.cluster import Cluster
 from swarmtui.demo.world.kernel import Timer
 from swarmtui.demo.world.objects import Json, Node, Service, Task
 from swarmtui.demo.world.raft import Raft
+from swarmtui.demo.world.restarts import Restarts
 from swarmtui.demo.world.scheduler import Scheduler
 from swarmtui.demo.world.updater import Update
 
@@ -41,7 +42,7 @@ class Orchestrator:
         self._timer: Timer | None = None
         self._waiting: dict[str, list[str]] = defaultdict(list)
         self._templates: dict[tuple[str, int], tuple[Json, msgspec.Raw]] = {}
-        self._restarts: dict[tuple[str, int | str], list[float]] = defaultdict(list)
+        self._restarts = Restarts(world.kernel)
 
     # -- what others tell it
 
@@ -287,7 +288,7 @@ class Orchestrator:
         failed_node = self.cluster.nodes.get(task.node_id)
         was_over = task.over
         self.set_desired(task, "shutdown")
-        if was_over and not self._may_restart(service, task, policy):
+        if was_over and not self._restarts.allow(service, task, policy):
             service.ended.add(task.place)
             return None
         replacement = self.new_task(service, slot=task.slot, node=task.fixed_node)
@@ -299,20 +300,6 @@ class Orchestrator:
         dead = was_over or failed_node is None or failed_node.state == "down"
         self.start_later(replacement, delay, None if dead else task)
         return replacement
-
-    def _may_restart(self, service: Service, task: Task, policy: Json) -> bool:
-        condition = policy.get("Condition") or "any"
-        if condition == "none" or (condition == "on-failure" and task.state == "complete"):
-            return False
-        attempts = int(policy.get("MaxAttempts") or 0)
-        if not attempts:
-            return True
-        window = float(policy.get("Window") or 0) / 1e9 / self.world.kernel.speed
-        now = self.world.kernel.now()
-        past = self._restarts[service.id, task.place]
-        past[:] = [when for when in past if not window or now - when < window]
-        past.append(now)
-        return len(past) <= attempts
 
     def start_later(self, task: Task, delay: float, after: Task | None) -> None:
         """Let a task in `ready` run after a delay, and not before another one has ended."""

@@ -58,6 +58,7 @@ class World:
         ucp_archives, dtr_archives: the same of UCP and of DTR.
         past_dtrs: registries that another one took the place of, and of which something may be left on hosts.
         registry_content: where images lie, a shared place or a volume → the tags that are there.
+        nas: file servers beside the hosts that answer for NFS, by name.
         dtr_behind: the hosts that the load balancer before DTR was told of; None where it finds them by itself.
         published: host and port of it → the port of this machine where that answers.
         configured: hosts that this person knows as managers; empty for those that are.
@@ -85,6 +86,7 @@ class World:
         self.dtr_archives: dict[str, bytes] = {}
         self.past_dtrs: list[Dtr] = []
         self.registry_content: dict[str, set[str]] = {}
+        self.nas: set[str] = {"nas.shop.example"}
         self.dtr_behind: set[str] | None = None
         self.published: dict[tuple[str, int], int] = {}
         self.configured: list[str] = []

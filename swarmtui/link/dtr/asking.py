@@ -20,7 +20,9 @@ from swarmtui.link import trust
 from swarmtui.link.dtr.authority import read_authority, read_name
 from swarmtui.link.dtr.client import DtrClient
 from swarmtui.link.dtr.errors import DtrError, Trouble
-from swarmtui.link.https import Hidden
+from swarmtui.link.https import Hidden, endpoint
+from swarmtui.model.dtr import facts
+from swarmtui.model.dtr.behind import Turn
 from swarmtui.model.dtr.seen import Storage, Told
 from swarmtui.model.dtr.told import with_jobs
 
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 TRIES: Final = 3
 """Replicas that are asked before it is given up."""
 AWAY: Final = (Trouble.AWAY, Trouble.SLOW)
+NOT_THERE: Final = (*AWAY, Trouble.NOT_TLS, Trouble.NOT_TRUSTED, Trouble.WRONG_NAME, Trouble.EXPIRED, Trouble.NOT_DTR)
+"""What answers is nothing of this DTR, or nothing does."""
+TURN_SECONDS: Final = 3.0
+"""For one connection through the load balancer."""
+IN_VAIN: Final = 3
+"""Of them, before it is tried by another way, or given up."""
 
 
 class Login(Struct, frozen=True):
@@ -55,6 +63,13 @@ class At(Struct, frozen=True):
     host: Callable[[], Awaitable[SshHost]] | None = None
 
 
+class Balancer(Struct, frozen=True):
+    """The load balancer. host: opens a host of the cluster, by which it is asked where it is not reached from here."""
+
+    url: str
+    host: Callable[[], Awaitable[SshHost]] | None = None
+
+
 class Asking:
     """Asks, and remembers what it needs for the next time.
 
@@ -71,6 +86,7 @@ class Asking:
         self._refused: tuple[str, str] | None = None
         self._ways: dict[str, tuple[SshHost, Path]] = {}
         self._names: dict[str, str] = {}
+        self._inside: set[str] = set()
 
     def again(self) -> None:
         """Somebody asked: also what was refused is tried again."""
@@ -86,6 +102,25 @@ class Asking:
         Raises:
             SwarmtuiError: it could not be asked; says why.
         """
+        login = await self._who()
+        pem = await self._authority(cluster_id, places)
+        worst: SwarmtuiError | None = None
+        for place in places[:TRIES]:
+            try:
+                return await self._ask(place, pem, login, external)
+            except DtrError as error:
+                if error.trouble is Trouble.LOGIN:
+                    self._refuse(login)
+                    raise
+                if error.trouble is Trouble.NOT_TRUSTED:
+                    pem = await self._authority(cluster_id, places, fresh=True)
+                worst = worst or error
+            except SwarmtuiError as error:
+                worst = worst or error
+        raise worst or DtrError(Trouble.AWAY, "no replica of it is known that could be asked.", "")
+
+    async def _who(self) -> Login:
+        """Whom to log in as. Raises DtrError where nobody keeps the password, or it was refused."""
         login = await self._login()
         if login.password is None:
             raise DtrError(
@@ -99,21 +134,75 @@ class Asking:
                 f"it refused the password of {login.username}, which is not tried again by itself.",
                 "Put the right one into the vault: swarmtui secrets set ucp-password CLUSTER; ctrl-r tries again.",
             )
+        return login
+
+    def _refuse(self, login: Login) -> None:
+        """The next one does not try it again."""
+        if login.password is not None:
+            self._refused = (login.username, login.password.reveal())
+
+    async def behind(
+        self, cluster_id: str, places: Sequence[At], balancer: Balancer, external: str, turns: int, seconds: float
+    ) -> list[Turn]:
+        """Who answers through the load balancer, over as many new connections as there is time for.
+
+        Args:
+            turns: how many, at most; seconds: for all of them.
+
+        Raises:
+            SwarmtuiError: it could not be asked; says why.
+        """
+        login = await self._who()
         pem = await self._authority(cluster_id, places)
-        worst: SwarmtuiError | None = None
-        for place in places[:TRIES]:
-            try:
-                return await self._ask(place, pem, login, external)
-            except DtrError as error:
-                if error.trouble is Trouble.LOGIN:
-                    self._refused = (login.username, login.password.reveal())
-                    raise
-                if error.trouble is Trouble.NOT_TRUSTED:
-                    pem = await self._authority(cluster_id, places, fresh=True)
-                worst = worst or error
-            except SwarmtuiError as error:
-                worst = worst or error
-        raise worst or DtrError(Trouble.AWAY, "no replica of it is known that could be asked.", "")
+        until = time.monotonic() + seconds
+        found: list[Turn] = []
+        # By the way that led there the last time; where that is none, by the other one.
+        for inside in (balancer.url in self._inside, balancer.url not in self._inside):
+            if inside and balancer.host is None:
+                continue
+            via = await self._forwarded(balancer) if inside else None
+            found = await self._turns(balancer.url, pem, login, external, via, turns, until)
+            if any(not turn.trouble for turn in found):
+                (self._inside.add if inside else self._inside.discard)(balancer.url)
+                return found
+        return found
+
+    async def _turns(
+        self, url: str, pem: str, login: Login, external: str, via: Path | None, turns: int, until: float
+    ) -> list[Turn]:
+        found: list[Turn] = []
+        user, password = login.username, login.password
+        # One client, which remembers the name that the certificate is for: each call of it is one connection, and so
+        # one turn of the load balancer. With two for each, one that takes turns would show only every other replica.
+        async with DtrClient(url, pem, username=user, password=password, via=via, external=external) as client:
+            while len(found) < turns and (left := until - time.monotonic()) > 0:
+                if len(found) == IN_VAIN and all(turn.trouble for turn in found):
+                    break
+                found.append(await self._turn(client, login, min(TURN_SECONDS, left)))
+        return found
+
+    async def _turn(self, client: DtrClient, login: Login, seconds: float) -> Turn:
+        try:
+            async with asyncio.timeout(seconds):
+                told = (await client.settings()).get("replicaID")
+        except TimeoutError:
+            return Turn(trouble=f"nothing answered within {seconds:.0f} s.")
+        except DtrError as error:
+            if error.trouble is Trouble.LOGIN:
+                self._refuse(login)
+                raise
+            # Whatever DTR refuses or fails at, it was DTR that answered.
+            return Turn(trouble=error.what) if error.trouble in NOT_THERE else Turn()
+        return Turn(told if isinstance(told, str) and facts.REPLICA_ID.fullmatch(told) else "")
+
+    async def _forwarded(self, balancer: Balancer) -> Path:
+        """A local socket that leads to the load balancer as a host of the cluster sees it."""
+        assert balancer.host is not None
+        host, target = await balancer.host(), endpoint(balancer.url, "DTR")
+        known = self._ways.get(balancer.url)
+        if known is None or known[0] is not host:
+            known = self._ways[balancer.url] = (host, await host.forward_port(target.host, target.port))
+        return known[1]
 
     async def _ask(self, place: At, pem: str, login: Login, external: str) -> Told:
         try:

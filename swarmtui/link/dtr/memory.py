@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from swarmtui.model.dtr.facts import REPLICA_ID
-from swarmtui.model.dtr.seen import Place
+from swarmtui.model.dtr.members import Noted
+from swarmtui.model.dtr.seen import Place, Told
 from swarmtui.model.text import one_line
 
 LARGEST: Final = 64 << 10
@@ -35,6 +36,26 @@ def recall(folder: Path, cluster_id: str) -> dict[str, Place]:
         for key, place in found.items()
         if REPLICA_ID.fullmatch(key)
     }
+
+
+def noted(folder: Path, cluster_id: str) -> Noted:
+    """The same with when it was written, for whoever counts them (blocking)."""
+    nodes = {replica: place.node for replica, place in recall(folder, cluster_id).items()}
+    with contextlib.suppress(OSError):
+        return Noted(nodes, (folder / f"{cluster_id}.json").stat().st_mtime) if nodes else Noted()
+    return Noted(nodes)
+
+
+def remember_told(folder: Path, cluster_id: str, told: Told) -> None:
+    """Writes down whom DTR counts in now, and so forgets all who left it (blocking)."""
+    if not told.members:
+        return
+    before = recall(folder, cluster_id) if set(told.places) != told.members else {}
+    remember(
+        folder,
+        cluster_id,
+        {one: told.places.get(one) or before.get(one) or Place() for one in sorted(told.members)},
+    )
 
 
 def remember(folder: Path, cluster_id: str, places: Mapping[str, Place]) -> None:

@@ -21,14 +21,15 @@ import msgspec
 from msgspec.structs import replace
 
 from swarmtui.errors import SwarmtuiError
-from swarmtui.link.dtr import memory
+from swarmtui.link.dtr import behind, memory
 from swarmtui.link.node_engines import EngineOf, Get, HostOf, NodeEngines, Opener, Through, from_inside, within
 from swarmtui.link.rounds import Rounds, Work
 from swarmtui.model.dtr import facts
 from swarmtui.model.dtr.ping import judged
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Held, Place, Told
 from swarmtui.model.dtr.status import Replica, cluster
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.ucp.status import Door, host_in
 from swarmtui.model.url import https_url
 
@@ -57,6 +58,8 @@ LIKELY_NODES = 16
 """... of these, by a look that shall be quick."""
 ALL_SECONDS = 60.0
 """For one look at all of it."""
+NOTE: Final = 3600.0
+"""How often it is written down which replicas there are, where they are the same."""
 RENEW_SECONDS = 60.0
 """How often a look that found nothing new is told, so that it does not seem older than it is."""
 EVERY: Final = "*"
@@ -112,8 +115,10 @@ class DtrWatch:
         self._found = found
         self._folder = folder
         self._kept: Mapping[str, Place] | None = None
+        self._noted = 0.0
         self._opener: Opener = asyncio.open_connection
         self._network: bool | None = None
+        self._behind = behind.BehindWatch(snapshot, self._engines, found, self._places)
         self._rounds = Rounds(self._pause, "dtr")
 
     def want(self, wanted: bool) -> None:
@@ -124,6 +129,7 @@ class DtrWatch:
         """Somebody asked: everything is due, also the nodes that had nothing of DTR."""
         if self._asking is not None:
             self._asking.again()
+        self._behind.again()
         self._rounds.look_now()
 
     async def keep(self, opener: Opener) -> None:
@@ -151,12 +157,15 @@ class DtrWatch:
                 await self._rounds.once([("told", self._ask_api)])
                 # It may have told of replicas, and of an address, that no node told of.
                 await self._rounds.once(question for question in self._doors() if not self._has_door(question[0]))
+                await self._rounds.once(self._behind.questions(self._addresses()[0], self._asking))
 
     # -- what there is to ask ------------------------------------------------------------------------------------------
 
     def _pause(self, key: str, wanted: bool) -> float:
         if key == _NETWORK_KEY or (key.startswith("held ") and key != f"held {EVERY}" and not self._has(key[5:])):
             return SEARCH_SECONDS
+        if key == behind.KEY:
+            return behind.WANTED_SECONDS if wanted else behind.PAUSE_SECONDS
         if wanted:
             return WANTED_SECONDS
         return DOOR_SECONDS if key.startswith("door ") else TOLD_SECONDS if key == "told" else HELD_SECONDS
@@ -171,6 +180,7 @@ class DtrWatch:
             yield from self._doors()
             if self._seen.named or any(held.at for held in self._seen.held.values()):
                 yield "told", self._ask_api
+            yield from self._behind.questions(self._addresses()[0], self._asking)
 
     @property
     def _seen(self) -> DtrSeen:
@@ -321,9 +331,10 @@ class DtrWatch:
         same = (replace(before_told, at=0.0), seen.trouble) == (replace(told, at=0.0), after.trouble)
         if not same or (told.at != before_told.at and _old(before_told.at)):
             self._found(after)
-        if not isinstance(found, str) and found.places and found.places != self._kept:
-            self._kept = found.places
-            await asyncio.to_thread(memory.remember, self._folder, now.cluster_id, found.places)
+        if not isinstance(found, str) and found.places and (found.places != self._kept or self._noted + NOTE < told.at):
+            # Also that it is still so: else an older backup's word would seem to be the newer one.
+            self._kept, self._noted = found.places, told.at
+            await asyncio.to_thread(memory.remember_told, self._folder, now.cluster_id, found)
 
     async def _recall(self, cluster_id: str) -> None:
         """Who was in it when it last told, read once."""

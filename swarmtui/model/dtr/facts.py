@@ -174,17 +174,37 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
     "ucp-insecure-tls": "UCP_INSECURE_TLS",
     "ucp-node": "UCP_NODE",
     "existing-replica-id": "DTR_REPLICA_ID",
+    "replica-http-port": "REPLICA_HTTP_PORT",
+    "replica-https-port": "REPLICA_HTTPS_PORT",
+    "replica-rethinkdb-cache-mb": "RETHINKDB_CACHE_MB",
     "dtr-external-url": "DTR_EXTERNAL_URL",
+    "dtr-ca": "DTR_CA",
+    "dtr-cert": "DTR_CERT",
+    "dtr-key": "DTR_KEY",
     "dtr-storage-volume": "DTR_STORAGE_VOLUME",
     "nfs-storage-url": "NFS_STORAGE_URL",
+    "http-proxy": "DTR_HTTP_PROXY",
+    "https-proxy": "DTR_HTTPS_PROXY",
+    "no-proxy": "DTR_NO_PROXY",
+    "log-protocol": "LOG_PROTOCOL",
+    "log-host": "LOG_HOST",
+    "log-level": "LOG_LEVEL",
     "enable-pprof": "DTR_PPROF",
     "overlay-subnet": "DTR_OVERLAY_SUBNET",
+    "skip-network-test": "DTR_SKIP_NETWORK_TEST",
+    "unsafe-join": "DTR_UNSAFE_JOIN",
+    "storage-migrated": "STORAGE_MIGRATED",
     "offline-backup": "DTR_OFFLINE_BACKUP",
     "replica-ids": "DTR_REMOVE_REPLICA_IDS",
     "prune": "PRUNE",
     "yes": "YES",
     DEFAULT_STORAGE: "DTR_DEFAULT_STORAGE",
 }
+"""Of 2.4 to 2.7, as the pages of install, join, reconfigure and restore print them (docker/docs
+datacenter/dtr/2.4/reference/cli and reference/dtr/2.5 to 2.7/cli; both restore pages before 2.6 as of 2018-06-27)."""
+_RENAMED: Final = "DTR_"
+"""What such a variable begins with is not sure for MSR: msr/2.8 and msr/2.9 of docs.mirantis.com print $MSR_CA where
+containers/v3.0, which is of MSR 2.8 too, prints $DTR_CA. One that is not read would be passed over without a word."""
 _REPLICA_ID: Final[Mapping[str, str]] = {
     "install": "DTR_INSTALL_REPLICA_ID",
     "join": "DTR_INSTALL_REPLICA_ID",
@@ -214,7 +234,8 @@ def variable(version: Version, command: str, flag: str) -> str:
     """The environment variable that is documented to hold a flag's value; "" where none is."""
     if not has(version, command, flag):
         return ""
-    return _REPLICA_ID.get(command, "") if flag == "replica-id" else _ENVIRONMENT.get(flag, "")
+    name = _REPLICA_ID.get(command, "") if flag == "replica-id" else _ENVIRONMENT.get(flag, "")
+    return "" if version.series == "msr" and name.startswith(_RENAMED) else name
 
 
 # -- containers and volumes (§4.3, §4.4) -------------------------------------------------------------------------------

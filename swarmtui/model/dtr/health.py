@@ -7,11 +7,12 @@ from typing import Final
 
 from swarmtui.model.backups import HOUR, BackupHolding, age_words
 from swarmtui.model.dtr import facts, status
+from swarmtui.model.dtr.behind import Behind
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen
 from swarmtui.model.dtr.status import Cluster, Replica
 from swarmtui.model.dtr.ways import decide
 from swarmtui.model.finding import Finding, Severity
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import listed, one_line, sentence
 
 REMEDY: Final = "See why: docker ps -a --filter name=dtr- there, and docker logs of what is bad."
@@ -199,6 +200,52 @@ def _balancer(seen: DtrSeen, found: Cluster) -> Iterator[Finding]:
             "Look at the load balancer: it must know every replica, and none that was removed; TCP passthrough, health "
             "check GET /_ping.",
         )
+    elif door is not None and seen.behind is not None:
+        yield from _behind(seen.behind, found, door.host)
+
+
+def _behind(behind: Behind, found: Cluster, host: str) -> Iterator[Finding]:
+    """What the load balancer's own list lacks, or has too much."""
+    # One that is ill is rightly left out.
+    well = [one for one in found.members if one.state == "healthy"]
+    if missed := [named(one) for one in well if one.id in behind.missed]:
+        always = len(behind.leads_to) == 1
+        only = [named(one) for one in found.members if one.id in behind.leads_to]
+        them = "it" if len(missed) == 1 else "them"
+        affinity = " It may also lead each client always to the same replica (source affinity)." if always else ""
+        yield Finding(
+            "dtr-balancer-lacks",
+            Severity.ADVICE if always else Severity.WARNING,
+            host,
+            f"The load balancer {host} never led to {listed(missed)} in {len(behind.told)} new connections from here, "
+            f"only to {listed(only) or 'others'}.{affinity}",
+            f"Add {them} to the load balancer, if missing there: TCP passthrough, health check GET /_ping. ctrl-r "
+            "looks anew.",
+        )
+    if behind.strangers:
+        yield Finding(
+            "dtr-balancer-stranger",
+            Severity.WARNING,
+            host,
+            f"The load balancer {host} leads to {listed(sorted(behind.strangers))}, which {found.product} does not "
+            "count in.",
+            "Take it out of the load balancer: what is pushed there is in no other replica.",
+        )
+    if lost := behind.lost:
+        yield Finding(
+            "dtr-balancer-nowhere",
+            Severity.WARNING,
+            host,
+            f"{len(lost)} of {len(behind.turns)} new connections through the load balancer {host} led to no replica: "
+            f"{sentence(lost[-1].trouble)}",
+            "Take out of the load balancer what is no replica any more, and let it check each: GET /_ping. ctrl-r "
+            "looks anew.",
+        )
+
+
+def named(replica: Replica) -> str:
+    """What a replica is called for a person: its id, and where it is."""
+    return f"{replica.id} on {replica.node}" if replica.node else replica.id
 
 
 def _database(found: Cluster, seen: DtrSeen) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from swarmtui.model.container import Container
+from swarmtui.model.dtr.behind import Behind
 from swarmtui.model.ucp.status import Door
 
 BALANCER: Final = ""
@@ -145,6 +146,7 @@ class DtrSeen(Struct, frozen=True):
         trouble: why the newest try to ask its API failed, one sentence; "" when it did not.
         named: whether somebody said in the configuration where it is.
         remembered: replica id → where it was when its API last told this machine, maybe long ago.
+        behind: who answered through the load balancer; None where nobody looked, or there is one replica only.
     """
 
     held: Mapping[str, Held] = field(default_factory=dict)
@@ -153,3 +155,4 @@ class DtrSeen(Struct, frozen=True):
     trouble: str = ""
     named: bool = False
     remembered: Mapping[str, Place] = field(default_factory=dict)
+    behind: Behind | None = None

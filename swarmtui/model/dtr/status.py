@@ -17,7 +17,8 @@ from swarmtui.model.dtr import facts
 from swarmtui.model.dtr.ping import ping_why
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Held, Part, Place, Storage, Tables, Told
 from swarmtui.model.quorum import quorum_of, tolerance_of
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp.status import Door
 

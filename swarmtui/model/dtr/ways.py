@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from swarmtui.model.dtr.status import Cluster, Replica
+from swarmtui.model.dtr.status import OK, Cluster, Replica
 from swarmtui.model.text import listed
 
 State = Literal["absent", "healthy", "degraded", "unknown", "quorum-lost", "lost"]
@@ -106,7 +106,7 @@ def _with_quorum(found: Cluster, gone: frozenset[str], told: str) -> Diagnosis:
     if ill := [one for one in bad if one.up is not False]:
         ways.append(_mend(ill))
     if away := [one for one in bad if one.up is False or one.id in gone]:
-        ways.append(_replace(away))
+        ways.append(_replace(found, away))
     if left:
         ways.append(_clear(left))
     if not bad and not left:
@@ -233,17 +233,40 @@ def _start(missing: list[Replica], hope: str) -> Advice:
     )
 
 
-def _replace(away: list[Replica]) -> Advice:
-    ids = [one.id for one in away]
-    also = f" Likewise {', '.join(ids[1:])}, one after the other." if ids[1:] else ""
+def _replace(found: Cluster, away: list[Replica]) -> Advice:
+    """Removing them, in the words that dtr.remove takes: all that stay must be well, and be a majority of all."""
+    ill = [one for one in found.members if one not in away and one.told not in ("", OK)]
+    going = [*away, *ill]
+    why = (
+        f"A majority is up without {listed([_named(one) for one in away])}: {'they are' if away[1:] else 'it is'} "
+        "removed first, and only then another one joins."
+    )
+    if ill:
+        with_it = "them" if away[1:] else "it"
+        why += f" {listed([_named(one) for one in ill])} must be well for that, or go with {with_it}."
+    if len(found.members) - len(going) >= found.needed:
+        return _removal(why, going, "then join as many as went: swarmtui run dtr.join.")
+    bad = [one for one in going if one.up is False or one.told not in ("", OK)]
+    if len(bad) > 1 and len(found.members) - len(bad) < found.needed:
+        runs = listed([_named(one) for one in bad if one.up is not False])
+        what = f"Mend {runs} first: without {listed([one.id for one in bad])} no majority is left to agree to it."
+        return Advice(way=Way.REPLACE, why=why, what=what, about=tuple(one.id for one in going))
+    # Those that are not well hinder the removal of any other, so that they go first.
+    first = bad or going[:1]
+    rest = listed([one.id for one in going if one not in first])
+    return _removal(why, first, f"then swarmtui run dtr.join; then likewise {rest}, one after the other.")
+
+
+def _removal(why: str, going: list[Replica], then: str) -> Advice:
+    ids = tuple(one.id for one in going)
+    together = ",".join(ids)
     return Advice(
         way=Way.REPLACE,
-        why=f"A majority is up without {listed([_named(one) for one in away])}: it is removed first, and only then "
-        "another one joins.",
-        what=f"swarmtui run dtr.remove replica={ids[0]}, then swarmtui run dtr.join.{also}",
-        about=tuple(ids),
+        why=why,
+        what=f"swarmtui run dtr.remove replica={together}, {then}",
+        about=ids,
         runbook="dtr.remove",
-        params={"replica": ids[0]},
+        params={"replica": together},
     )
 
 

@@ -19,7 +19,7 @@ import msgspec
 from swarmtui.config import state_dir
 from swarmtui.errors import RefusedError, SwarmtuiError, UsageError
 from swarmtui.link import trust
-from swarmtui.link.dtr import authority
+from swarmtui.link.dtr import authority, memory
 from swarmtui.link.dtr.client import DtrClient
 from swarmtui.link.dtr.errors import DtrAwayError, DtrError, Trouble
 from swarmtui.link.https import Ping
@@ -65,16 +65,21 @@ async def access(
     if ucp is not None:
         known = await _way_to_ucp(session, known, ucp)
     known = await _trusting(session, known, fresh=fresh)
+    known = msgspec.structs.replace(known, noted=await asyncio.to_thread(memory.noted, folder(), known.cluster_id))
     secret = password or await _kept(session, ucp, known)
     if secret is None and ask and ucp is not None:
         secret = await password_of(session, known)
+    known, answers = await _asked(session, known)
+    known = msgspec.structs.replace(known, works=any(answer.ok for answer in answers.values()))
     if secret is None:
         no_password = "There is no password of UCP here to ask it with."
         return _must_be(session, msgspec.structs.replace(known, trouble=no_password))
-    known, answers = await _asked(session, known)
     try:
         async with await _open(session, known, answers, secret) as client:
-            return with_told(session, known, await client.told())
+            known = msgspec.structs.replace(known, works=True)
+            told = await client.told()
+            await asyncio.to_thread(memory.remember_told, folder(), known.cluster_id, told)
+            return _must_be(session, with_told(session, known, told))
     except DtrError as error:
         known = msgspec.structs.replace(known, trouble=error.what)
     return _must_be(session, known)
@@ -157,7 +162,7 @@ async def _kept(session: Session, ucp: UcpAccess | None, known: DtrAccess) -> Se
 
 
 def folder() -> Path:
-    """Where DTR's authorities are remembered."""
+    """Where DTR's authorities are remembered, and whom it counted in when it last told."""
     return state_dir() / "dtr"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.backup_facts import DtrBackupFacts, survey
 from swarmtui.runbooks.dtr.backup_steps import FetchDtr, VerifyDtr, WriteDtr, leak_words
 from swarmtui.runbooks.dtr.commanding import INSECURE
+from swarmtui.runbooks.dtr.database import BackAgain
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.image.archive import alive
 from swarmtui.runbooks.params import Param
@@ -262,15 +263,14 @@ def _steps(found: DtrBackupFacts, command: Command, *, offline: bool) -> tuple[S
             why="DTR's own command, of the very version that runs. Without a terminal, which would spoil the archive, "
             "and without a log driver, which would keep a copy of it. It goes on when we are cut off.",
             danger=Danger.DISRUPTIVE if offline else Danger.SAFE,
-            at=at,
-            command=command,
-            job_id=found.job,
-            username=found.work.way.username,
+            **found.work.runs(command),
             replica=replica.on.node.at if replica.on is not None else None,
+            stops=replica.id if offline else "",
             if_stopped=f"DTR is as it was, but for the database of {replica.shown}, which may be stopped."
             if offline
             else "DTR is as it was.",
         ),
+        *(_back(found) if offline else ()),
         FetchDtr(
             id="fetch",
             title="Fetch the archive into the catalogue",
@@ -311,6 +311,25 @@ def _steps(found: DtrBackupFacts, command: Command, *, offline: bool) -> tuple[S
         ),
     ]
     return tuple(steps)
+
+
+def _back(found: DtrBackupFacts) -> Iterator[Step]:
+    """The step that sees that DTR has its database again, where that was stopped."""
+    replica = found.replica
+    stopped = f"The database of {replica.shown} may still be stopped. The archive lies on {found.at.name}, in clear."
+    why = "Its database was stopped for the backup; that the command ended does not prove that it runs again."
+    if replica.on is not None:
+        yield BackAgain(
+            id="back",
+            title=f"Wait until replica {replica.id} is well again",
+            why=why,
+            node_id=replica.on.node.id,
+            name=replica.on.node.name,
+            at=replica.on.node.at,
+            replica_id=replica.id,
+            https=replica.https,
+            if_stopped=stopped,
+        )
 
 
 def _leaked(version: dtr.Version) -> str:

@@ -13,7 +13,7 @@ from swarmtui.link.dtr.errors import DtrError
 from swarmtui.link.https import Ping
 from swarmtui.link.together import together
 from swarmtui.model.quorum import quorum
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.dtr.access import access, opened, password_of, pings
 from swarmtui.runbooks.dtr.commanding import Work, work_of

@@ -14,14 +14,17 @@ from swarmtui.backups.keys import keys_of
 from swarmtui.errors import SwarmtuiError
 from swarmtui.link.jobs import Job, JobState
 from swarmtui.model.dtr import facts
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed
 from swarmtui.runbooks.dtr.access import access
 from swarmtui.runbooks.dtr.backup_facts import asked
+from swarmtui.runbooks.dtr.database import start_again
+from swarmtui.runbooks.dtr.hosts import DATABASE
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.dtr.running import lines_of, phase_2_over, secrets_of
+from swarmtui.runbooks.image import host as engine
 from swarmtui.runbooks.image.archive import WriteArchive
-from swarmtui.runbooks.runbook import Facts, Shown, StepError, Voice
-from swarmtui.runbooks.swarm.backups.fetch import Fetch, Verify
+from swarmtui.runbooks.runbook import Facts, Shown, Voice
+from swarmtui.runbooks.swarm.backups.fetch import Fetch, NoArchiveError, Verify
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.session import Session
 from swarmtui.vault import Secret
@@ -44,11 +47,13 @@ class WriteDtr(WriteArchive):
     Attributes:
         username: as whom it logs in to UCP.
         replica: host of the replica, where its phase 2 runs; None where nobody knows.
+        stops: id of the replica whose database it stops meanwhile; "" where it does not.
     """
 
     command: Command
     username: str
     replica: Where | None
+    stops: str = ""
 
     @property
     def shown(self) -> tuple[Shown, ...]:
@@ -56,6 +61,30 @@ class WriteDtr(WriteArchive):
 
     async def given(self, session: Session) -> dict[str, Secret]:
         return await secrets_of(session, self.command, self.username)
+
+    async def after_failure(self, session: Session, voice: Voice) -> str:
+        if not self.stops:
+            return ""
+        name = facts.container(DATABASE, self.stops)
+        told = f"Whether {name} runs again is not known: start it on its node, docker start {name}."
+        if self.replica is None:
+            return told
+        try:
+            if await self._still_runs(session, self.replica):
+                return ""
+            return await start_again(session, self.replica, self.stops)
+        except SwarmtuiError:
+            return told
+
+    async def _still_runs(self, session: Session, replica: Where) -> bool:
+        """Whether the command goes on without us: then its database stands still for a reason."""
+        if (await self.work.state(session)).alive:
+            return True
+        for at, name in ((self.at, self.command.container), (replica, facts.PHASE_2)):
+            held = await engine.holder(session, at, name)
+            if held is not None and held.runs:
+                return True
+        return False
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         if self.replica is not None and not (await self.work.state(session)).alive:
@@ -83,7 +112,7 @@ class FetchDtr(Fetch[Names]):
         if inside is None:
             notes = (*notes, "It was too large to be looked into before it was encrypted.")
         elif about.dtr is not None and inside.version != about.dtr.version:
-            raise StepError(
+            raise NoArchiveError(
                 f"What DTR wrote is of version {inside.version or 'unknown'}, and {about.dtr.version} runs: it is not "
                 "kept.",
                 "Look at what its command said above, then begin a new backup.",
@@ -106,7 +135,7 @@ class FetchDtr(Fetch[Names]):
 
 
 def _inside(draft: Draft[Entry]) -> Contents | None:
-    """What is in it; None where it is too large to be looked into now. Raises StepError for what is no backup."""
+    """What is in it; None where it is too large to be looked into now. Raises NoArchiveError for what is none."""
     from swarmtui.backups.dtr.contents import read, wrong
     from swarmtui.backups.errors import ArchiveError
 
@@ -121,7 +150,7 @@ def _inside(draft: Draft[Entry]) -> Contents | None:
             bad, _ = wrong(inside)
             why = bad[0] if bad else ""
     if why:
-        raise StepError(
+        raise NoArchiveError(
             f"What DTR wrote is no backup, and it is not kept. {why}",
             "Look at what its command said above, then begin a new backup.",
         )
@@ -134,8 +163,7 @@ def moved(about: Manifest, after: Names) -> tuple[str, ...]:
     if before is None or after is None or set(before) == set(after):
         return ()
     names = sorted(set(before) ^ set(after))
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return (f"Repositories that changed while it was taken: {', '.join(map(one_line, names[:_MOST]))}{more}.",)
+    return (f"Repositories that changed while it was taken: {listed(names, _MOST)}.",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         """A command of this version. Raises UsageError where it has none such."""
         return Command(version=self.version, name=name, options=(*self.way.options, *options))
 
+    def runs(self, command: Command) -> dict[str, Any]:
+        """What each step is given that runs a command there (`RunDtr`)."""
+        return {"at": self.at, "command": command, "job_id": self.job_id, "username": self.way.username}
+
     @property
     def pull(self) -> PullImage:
         """The step that brings the image to that host."""

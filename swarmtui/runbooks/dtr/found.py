@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from swarmtui.errors import RefusedError, UsageError
 from swarmtui.link.dtr.client import DtrClient
 from swarmtui.model.dtr import facts
 from swarmtui.model.dtr.facts import Version
+from swarmtui.model.dtr.members import Members, Noted, total_members
 from swarmtui.model.dtr.seen import Told
 from swarmtui.model.dtr.status import OK
 from swarmtui.model.text import one_line
@@ -81,7 +82,7 @@ class DtrAccess(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cluster: what people call it.
         version: "2.4.1", as most replicas run it; "" where nothing tells.
-        versions: version → replicas that run it.
+        versions: version → replicas that run it: of those that DTR counts in, where it tells; else of all.
         replicas: those that DTR counts in, and those of which only something lies on a node.
         external: external URL; "" where nothing tells.
         balancer: where it is reached through a load balancer: by the configuration, else the external URL.
@@ -89,7 +90,9 @@ class DtrAccess(msgspec.Struct, frozen=True, kw_only=True):
         name: what the replicas' certificate is for, where they told that over SSH; "" where nobody asked.
         ca: the authority, in PEM; "" where nobody could tell it. ca_from: "config", "remembered", or the replica.
         told: what its API says; None where it does not answer, and trouble says why not.
-        silent: node id → why what lies there is not known.
+        works: a replica says by /_ping that it is well, which it asks the quorum for; whether the API tells or not.
+        silent: node id → why what lies there is not known. answering: names and hostnames of all other nodes.
+        noted: whom DTR counted in when it last told this machine.
         ucp: UCP, as this machine reaches it; None where it is not to be had, and ucp_trouble says why.
         ucp_url: its address for --ucp-url, as hosts of the cluster reach it: https://HOST:PORT.
         ucp_managers: names of the managers whose UCP is healthy.
@@ -108,7 +111,10 @@ class DtrAccess(msgspec.Struct, frozen=True, kw_only=True):
     ca_from: str = ""
     told: Told | None = None
     trouble: str = ""
+    works: bool = False
     silent: dict[str, str] = msgspec.field(default_factory=dict)
+    answering: tuple[str, ...] = ()
+    noted: Noted = Noted()
     ucp: UcpAccess | None = None
     ucp_trouble: str = ""
     ucp_url: str = ""
@@ -138,6 +144,17 @@ class DtrAccess(msgspec.Struct, frozen=True, kw_only=True):
         if self.told is not None:
             return tuple(one for one in self.replicas if one.member)
         return tuple(one for one in self.replicas if one.on is not None and one.on.data)
+
+    def counted(self, *more: Noted) -> Members:
+        """All replicas of which a majority must be up, also those that nobody sees.
+
+        Args:
+            more: what others noted, such as the manifest of a backup.
+        """
+        seen = [one.id for one in self.members]
+        if self.told is not None:
+            return Members(seen=tuple(seen), sure=True)
+        return total_members(seen, (self.noted, *more), self.answering)
 
     @property
     def leftovers(self) -> tuple[Replica, ...]:
@@ -179,7 +196,6 @@ class DtrAccess(msgspec.Struct, frozen=True, kw_only=True):
 def found(session: Session, looked: Looked, ucp: UcpAccess | None = None, ucp_trouble: str = "") -> DtrAccess:
     """What the nodes and the configuration tell. Pure but for the session's own data."""
     config = session.opening.cluster.dtr
-    versions: dict[str, tuple[str, ...]] = {}
     replicas = []
     for replica_id in looked.ids:
         # One that was moved by hand may lie on two nodes: where its database runs, or else is, counts.
@@ -190,24 +206,47 @@ def found(session: Session, looked: Looked, ucp: UcpAccess | None = None, ucp_tr
         told = config.replicas.get(on.node.name) or config.replicas.get(on.node.id)
         url = told or (https_url(address, https) if address else "")
         replicas.append(Replica(id=replica_id, node=one_line(on.node.name), url=url, http=http, https=https, on=on))
-        if on.version:
-            versions[on.version] = (*versions.get(on.version, ()), replica_id)
+    versions = _versions(replicas)
     return DtrAccess(
         cluster=session.name,
         cluster_id=session.snapshot.cluster_id,
-        version=max(versions, key=lambda one: len(versions[one]), default=""),
+        version=_most(versions),
         versions=versions,
         replicas=tuple(sorted(replicas, key=lambda one: (one.node, one.id))),
         balancer=config.url,
         username=config.username or (ucp.username if ucp is not None else session.opening.cluster.ucp.username),
         silent=looked.silent,
+        answering=answering(session, looked),
         ucp=ucp,
         ucp_trouble=ucp_trouble,
     )
 
 
+def _versions(replicas: Iterable[Replica]) -> dict[str, tuple[str, ...]]:
+    """Version → ids of the replicas whose containers are of it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in replicas:
+        if one.on is not None and one.on.version:
+            found[one.on.version] = (*found.get(one.on.version, ()), one.id)
+    return found
+
+
+def _most(versions: Mapping[str, tuple[str, ...]]) -> str:
+    """The version that most run; "" for none."""
+    return max(versions, key=lambda one: len(versions[one]), default="")
+
+
+def answering(session: Session, looked: Looked) -> tuple[str, ...]:
+    """Names and hostnames of the nodes of which it is known what lies there, where all were looked at."""
+    nodes = [node for node in session.snapshot.nodes.values() if node.id not in looked.silent]
+    return tuple(sorted({name for node in nodes for name in (node.name, node.hostname) if name}))
+
+
 def with_told(session: Session, known: DtrAccess, told: Told) -> DtrAccess:
     """The same with what DTR's API says. Pure but for the session's own data."""
+    if not told.members:
+        # Nobody is told apart from a leftover by an answer that names nobody.
+        return msgspec.structs.replace(known, trouble="Its API answers, and names no replica that it counts in.")
     config = session.opening.cluster.dtr
     addresses = {node.hostname: node.address for node in session.snapshot.nodes.values()}
     replicas = {one.id: one for one in known.replicas}
@@ -224,8 +263,12 @@ def with_told(session: Session, known: DtrAccess, told: Told) -> DtrAccess:
         member = replica_id in told.members
         health = told.health.get(replica_id, "")
         replicas[replica_id] = msgspec.structs.replace(one, member=member, health=health)
+    # What is only left over may be of an older DTR: it has no say in which version this one is.
+    versions = _versions(one for one in replicas.values() if one.member)
     return msgspec.structs.replace(
         known,
+        version=_most(versions),
+        versions=versions,
         replicas=tuple(sorted(replicas.values(), key=lambda one: (not one.member, one.node, one.id))),
         told=told,
         trouble="",

@@ -159,6 +159,14 @@ async def remove(session: Session, left: ReplicaOnHost) -> None:
     await engine.remove(session, left.node.at, [part.name for part in left.parts], list(left.volumes))
 
 
+def without(left: ReplicaOnHost | None, keep: Sequence[str]) -> ReplicaOnHost | None:
+    """What is there besides these volumes; None for nothing."""
+    if left is None:
+        return None
+    rest = tuple(name for name in left.volumes if name not in keep)
+    return msgspec.structs.replace(left, volumes=rest) if left.parts or rest else None
+
+
 def words(left: Iterable[ReplicaOnHost]) -> str:
     """What is left where, for a sentence; "" for nothing."""
     return "; ".join(each.words for each in left)

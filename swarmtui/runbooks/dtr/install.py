@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from swarmtui.model.text import listed
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr import settings
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work
+from swarmtui.runbooks.dtr.elsewhere import Elsewhere, look_elsewhere
 from swarmtui.runbooks.dtr.hosts import look_at_all
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.dtr.new_node import Judged, NewNode, judge, look_at_node
@@ -39,12 +40,16 @@ LEAK = (
 )
 
 
+MAY_BE_THERE: Final = "dtr-may-be-there"
+
+
 class InstallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts for an installation.
 
     Attributes:
         node: where it is put. replica_id: what it will be called.
         others: what lies of DTR on other nodes, a sentence each. silent: names of nodes that could not be looked at.
+        elsewhere: other signs of a DTR that is there.
         balancer: of UCP, "HOST:PORT"; "" where none is configured.
         now: unix seconds.
     """
@@ -56,6 +61,7 @@ class InstallFacts(msgspec.Struct, frozen=True, kw_only=True):
     replica_id: str
     others: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    elsewhere: Elsewhere = Elsewhere()
     balancer: str = ""
     own: OwnCertificates | None = None
     now: float = 0.0
@@ -89,7 +95,7 @@ class Install(Runbook):
         way.must(session.name)
         work = Work(version=version, at=await at(session, version), way=way, job_id=jobs.new_id())
         looked = await look_at_all(session)
-        node = await look_at_node(session, params["node"], version, work.at, looked)
+        node = await look_at_node(session, params["node"], version, work.at, looked, params["storage"])
         ucp = session.opening.cluster.ucp.url
         names = {one.id: one.name for one in snapshot.nodes.values()}
         built: Facts = msgspec.to_builtins(
@@ -101,6 +107,7 @@ class Install(Runbook):
                 replica_id=params.get("replica") or secrets.token_hex(6),
                 others=tuple(one.words for one in looked.found if one.node.id != node.place.id),
                 silent=tuple(sorted(names.get(each, each) for each in looked.silent)),
+                elsewhere=await look_elsewhere(session, looked, params["url"]),
                 balancer=_host_port(ucp) if ucp else "",
                 own=await settings.certificates_of(params),
                 now=time.time(),
@@ -142,7 +149,15 @@ def _host_port(url: str) -> str:
 
 
 def _rules(known: InstallFacts, judged: Judged) -> tuple[Rule, ...]:
-    return (*known.work.way.rules, *judged.as_rules)
+    unseen: tuple[Rule, ...] = ()
+    if known.silent:
+        signs = "".join(f", and {sign}" for sign in known.elsewhere.signs)
+        what = (
+            f"What lies of DTR on {listed(known.silent)} cannot be seen{signs}: where that host is only off, start it "
+            "first. A second DTR knows none of the images of the first, and takes its name and its network."
+        )
+        unseen = (Rule(MAY_BE_THERE, known.cluster, what),)
+    return (*known.work.way.rules, *unseen, *judged.as_rules)
 
 
 def _refuse(known: InstallFacts, params: Mapping[str, Any]) -> None:
@@ -155,6 +170,13 @@ def _refuse(known: InstallFacts, params: Mapping[str, Any]) -> None:
         raise RefusedError(
             f"{params['url']} is the load balancer of UCP: both want that port, so DTR needs another name or port.",
             "Give DTR a load balancer of its own, or another port on the same one: url=https://HOST:PORT",
+        )
+    if answers := known.elsewhere.answers:
+        raise RefusedError(
+            f"{answers} says by /_ping that it is well, though no node of {known.cluster} that answers has anything of "
+            "DTR: one is there already, or something else has its address.",
+            "To add a replica: swarmtui run dtr.join. Where it is another's, give another address: url=https://HOST, "
+            f"and in the configuration [clusters.{known.cluster}.dtr] url",
         )
 
 
@@ -199,8 +221,12 @@ def _warnings(known: InstallFacts, params: Mapping[str, Any]) -> Iterator[str]:
             f"{params['url']} leads to {node.name} itself: with more replicas it must be the load balancer before all "
             "of them, and every image's name has it in it."
         )
-    if known.silent:
-        yield f"What lies of DTR on {listed(known.silent)} could not be seen."
+    if not known.silent and known.elsewhere.signs:
+        signs = ", and ".join(known.elsewhere.signs)
+        yield (
+            f"Nothing of DTR lies on any node, yet {signs}: that is left over, or a host that was taken out of the "
+            "Swarm still has a replica."
+        )
 
 
 def _command(known: InstallFacts, params: Mapping[str, Any]) -> Command:
@@ -222,10 +248,7 @@ def _steps(known: InstallFacts, params: Mapping[str, Any]) -> Iterator[Step]:
         id="install",
         title=f"Install {work.version.product} on {node.name}",
         why="UCP starts its second phase on that node, which makes volumes, authorities and containers there.",
-        at=work.at,
-        command=_command(known, params),
-        job_id=work.job_id,
-        username=work.way.username,
+        **work.runs(_command(known, params)),
         nodes=(node.place.at,),
         node=node.place,
         replica_id=known.replica_id,

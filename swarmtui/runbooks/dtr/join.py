@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from swarmtui.errors import RefusedError
+from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.model.dtr.facts import COUNTS, replica
 from swarmtui.model.dtr.seen import Storage
 from swarmtui.model.text import listed
 from swarmtui.runbooks import params
-from swarmtui.runbooks.dtr import settings
+from swarmtui.runbooks.dtr import running, settings
 from swarmtui.runbooks.dtr.access import access
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
 from swarmtui.runbooks.dtr.found import Replica, through
@@ -25,9 +25,8 @@ from swarmtui.runbooks.dtr.leaving import WaitOthers
 from swarmtui.runbooks.dtr.new_node import Judged, NewNode, judge, look_at_node
 from swarmtui.runbooks.dtr.new_replica import CreateReplica, wait_balancer, wait_replica
 from swarmtui.runbooks.dtr.remove import LOCAL, may_be_lost, storage_kind
-from swarmtui.runbooks.dtr.running import must_be_same
 from swarmtui.runbooks.params import Param
-from swarmtui.runbooks.runbook import Facts, Plan, Rule, Runbook, Step, Voice, binding_of
+from swarmtui.runbooks.runbook import Facts, Plan, Rule, Runbook, Step, binding_of
 from swarmtui.session import Session
 
 
@@ -72,7 +71,9 @@ class Join(Runbook):
         await session.refresh()
         known = await access(session, ask=True)
         work = await work_of(session, known, params)
-        node = await look_at_node(session, params["node"], work.version, work.at, await look_at_all(session))
+        storage = known.told.storage if known.told is not None else None
+        images = storage.where if storage is not None else ""
+        node = await look_at_node(session, params["node"], work.version, work.at, await look_at_all(session), images)
         built: Facts = msgspec.to_builtins(
             JoinFacts(
                 cluster=known.cluster,
@@ -84,7 +85,7 @@ class Join(Runbook):
                 leftovers=known.leftovers,
                 versions=tuple(sorted(known.versions)),
                 trouble=known.trouble,
-                storage=known.told.storage if known.told is not None else None,
+                storage=storage,
                 kind=await storage_kind(session, known),
                 url=known.external or known.balancer,
             )
@@ -207,10 +208,7 @@ def _steps(known: JoinFacts, params: Mapping[str, Any]) -> Iterator[Step]:
         id="join",
         title=f"Join a replica on {node.name}",
         why="UCP starts its second phase on that node; the tables are then copied to it.",
-        at=work.at,
-        command=_command(known, params),
-        job_id=work.job_id,
-        username=work.way.username,
+        **work.runs(_command(known, params)),
         nodes=(node.place.at,),
         node=node.place,
         replica_id=known.replica_id,
@@ -251,7 +249,19 @@ class JoinReplica(CreateReplica):
 
     stay: tuple[str, ...]
 
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not (await self.work.state(session)).there:
-            await must_be_same(session, self.stay, (self.replica_id,))
-        await super().run(session, before, voice)
+    async def look_again(self, session: Session, *, tried: bool) -> None:
+        seconds = running.SETTLE_SECONDS if tried else 0.0
+        await running.must_be_same(session, self.stay, (self.replica_id,), seconds=seconds)
+
+    async def way_off(self, session: Session) -> str:
+        destroy = await super().way_off(session)
+        remove = f"swarmtui run dtr.remove replica={self.replica_id}"
+        try:
+            told = (await access(session, again=True)).told
+        except SwarmtuiError:
+            told = None
+        if told is None:
+            return f"{destroy}; or, where DTR counts it in: {remove}"
+        if self.replica_id not in told.members:
+            return f"DTR does not count it in. {destroy}"
+        return f"DTR counts it in already: destroyed, it would be waited for. Take it out, then retry: {remove}"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from swarmtui.link.dtr.errors import Trouble
+from swarmtui.link.https import endpoint
+from swarmtui.link.reasons import LinkError
 from swarmtui.model.dtr import facts
 from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import node_steps
 from swarmtui.runbooks.dtr import by_hand
 from swarmtui.runbooks.dtr.access import access
+from swarmtui.runbooks.dtr.commanding import Work
 from swarmtui.runbooks.dtr.found import Replica
-from swarmtui.runbooks.dtr.hosts import ReplicaOnHost, look, on, remove
+from swarmtui.runbooks.dtr.hosts import ReplicaOnHost, look, on, remove, without
+from swarmtui.runbooks.dtr.lives import Lost
 from swarmtui.runbooks.node_waits import waited, waiting
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
@@ -23,8 +30,16 @@ TRIES: Final = 4
 """New connections to the load balancer for each replica that was behind it."""
 
 
-def clear_step(replica: Replica, node: Place, *, why: str = "", skippable: bool = True) -> ClearReplica:
-    """The step that leaves nothing of a replica on a node."""
+def clear_step(
+    replica: Replica,
+    node: Place,
+    *,
+    why: str = "",
+    skippable: bool = True,
+    lost: Lost | None = None,
+    keep: tuple[str, ...] = (),
+) -> ClearReplica:
+    """The step that leaves nothing of a replica on a node, but for volumes to keep."""
     return ClearReplica(
         id=f"clear-{replica.id}-{node.name}",
         title=f"Leave nothing of replica {replica.id} on {node.name}",
@@ -33,15 +48,57 @@ def clear_step(replica: Replica, node: Place, *, why: str = "", skippable: bool 
         replica_id=replica.id,
         node=node,
         skippable=skippable,
+        lost=lost,
+        keep=keep,
     )
+
+
+def wait_others(
+    work: Work, stay: tuple[str, ...], by: Replica, balancer: str, *, title: str, why: str, if_stopped: str
+) -> WaitOthers:
+    """The step that waits until those that stay are well. by: one of them, asked where no load balancer is known."""
+    return WaitOthers(
+        id="well",
+        title=title,
+        why=why,
+        ids=stay,
+        url=balancer or by.url,
+        username=work.way.username,
+        at=by.at,
+        https=by.https,
+        if_stopped=if_stopped,
+    )
+
+
+def forget_balancer(
+    at: Where, balancer: str, gone: tuple[Replica, ...], left: int, *, title: str
+) -> Iterator[ForgetBalancer]:
+    """The step that sees whether the load balancer still leads to those that are gone; none where it is not known."""
+    if balancer:
+        yield ForgetBalancer(
+            id="balancer",
+            title=title,
+            why="Each client that it sends to a replica that is gone fails; only its operator can tell it.",
+            at=at,
+            url=balancer,
+            gone=gone,
+            left=left,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClearReplica(Step):
-    """Removes containers and volumes of a replica from a node, where the command left some."""
+    """Removes containers and volumes of a replica from a node, where the command left some.
+
+    Attributes:
+        lost: what must still be lost; None where it may live.
+        keep: volumes that stay.
+    """
 
     replica_id: str
     node: Place
+    lost: Lost | None = None
+    keep: tuple[str, ...] = ()
     danger: Danger = field(default=Danger.DESTRUCTIVE)
 
     @property
@@ -49,7 +106,7 @@ class ClearReplica(Step):
         at = self.node.at
         ending = f"-{self.replica_id}"
         ps = at.root("docker ps -a --filter name=dtr- --format '{{.Names}}'")
-        volumes = shlex.quote("|".join(facts.volumes(self.replica_id)))
+        volumes = shlex.quote("|".join(name for name in facts.volumes(self.replica_id) if name not in self.keep))
         ls = at.root("docker volume ls -q --filter name=dtr-")
         lines = (
             f"{ps} | grep -E '^dtr-.*{ending}$' | xargs -r {at.root('docker rm -f')}",
@@ -58,9 +115,9 @@ class ClearReplica(Step):
         return tuple(Shown(line, at.host, at.port) for line in lines)
 
     async def left(self, session: Session) -> ReplicaOnHost | None:
-        """What is there now; None for nothing. Raises LinkError, EngineError."""
+        """What is there now, and is to go; None for nothing. Raises LinkError, EngineError."""
         held = await look(session, self.node.at)
-        return next((one for one in on(self.node, held) if one.id == self.replica_id), None)
+        return without(next((one for one in on(self.node, held) if one.id == self.replica_id), None), self.keep)
 
     async def already_done(self, session: Session, before: Facts) -> str:
         if await self.left(session) is not None:
@@ -69,6 +126,8 @@ class ClearReplica(Step):
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         if (left := await self.left(session)) is not None:
+            if self.lost is not None:
+                await self.lost.must(session)
             voice.say(f"There are {left.words}.")
             await remove(session, left)
 
@@ -82,11 +141,13 @@ class ForgetBalancer(Step):
     """Sees whether the load balancer still leads to replicas that are gone: only its operator can make it forget them.
 
     Attributes:
+        at: a host of the cluster, by which the load balancer is asked where it is not reached from here.
         url: of the load balancer.
         gone: the replicas.
         left: how many replicas are still there.
     """
 
+    at: Where
     url: str
     gone: tuple[Replica, ...]
     left: int
@@ -122,16 +183,24 @@ class ForgetBalancer(Step):
 
     async def _try(self, session: Session, voice: Voice) -> None:
         known = await access(session, again=True)
-        for number in range(self.tries):
-            async with known.client() as client:
+        # One client: it remembers the name of the certificate. A new one may try two names each time, over two
+        # connections, and a load balancer that takes turns would lead only to every other replica.
+        async with contextlib.AsyncExitStack() as clients:
+            client = await clients.enter_async_context(known.client())
+            if (await client.ping()).trouble in (Trouble.AWAY, Trouble.SLOW):
+                with contextlib.suppress(LinkError):
+                    target = endpoint(known.balancer, "DTR")
+                    via = await (await self.at.reach(session)).forward_port(target.host, target.port)
+                    client = await clients.enter_async_context(known.client(via=via))
+            for number in range(self.tries):
                 ping = await client.ping()
-            voice.progress(number + 1, self.tries, f"asked {self.url}")
-            if not ping.ok:
-                raise StepError(
-                    f"The load balancer {self.url} did not lead to a healthy replica at try {number + 1}: "
-                    f"{one_line(ping.text).rstrip('.')}.",
-                    f"{self.to_tell} Then retry; or skip this step, where that is done later.",
-                )
+                voice.progress(number + 1, self.tries, f"asked {self.url}")
+                if not ping.ok:
+                    raise StepError(
+                        f"The load balancer {self.url} did not lead to a healthy replica at try {number + 1}: "
+                        f"{one_line(ping.text).rstrip('.')}.",
+                        f"{self.to_tell} Then retry; or skip this step, where that is done later.",
+                    )
 
 
 @dataclass(frozen=True, kw_only=True)

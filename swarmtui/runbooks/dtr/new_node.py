@@ -10,11 +10,12 @@ import msgspec
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.model.dtr import facts
 from swarmtui.model.dtr.facts import Version
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import listed, one_line
 from swarmtui.model.ucp import facts as ucp_facts
 from swarmtui.runbooks.dtr.hosts import Looked, ReplicaOnHost
 from swarmtui.runbooks.dtr.image import Command
+from swarmtui.runbooks.dtr.nfs import NfsSeen, look_at_nfs, nfs_notes, nfs_warnings
 from swarmtui.runbooks.image import host as engine
 from swarmtui.runbooks.image.job import ask_image
 from swarmtui.runbooks.node_facts import resolve
@@ -41,6 +42,7 @@ class NewNode(msgspec.Struct, frozen=True, kw_only=True):
         everywhere: those that have one on every node.
         there: what lies of DTR on it.
         images: those that this version needs there; missing: of these, what is not on the node.
+        nfs: whether the server that keeps the images answers there; empty where no NFS does.
     """
 
     place: Place
@@ -53,18 +55,22 @@ class NewNode(msgspec.Struct, frozen=True, kw_only=True):
     there: tuple[ReplicaOnHost, ...] = ()
     images: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    nfs: tuple[NfsSeen, ...] = ()
 
     @property
     def name(self) -> str:
         return one_line(self.place.name)
 
 
-async def look_at_node(session: Session, wanted: str, version: Version, at: Where, looked: Looked) -> NewNode:
+async def look_at_node(
+    session: Session, wanted: str, version: Version, at: Where, looked: Looked, storage: str = ""
+) -> NewNode:
     """Looks at the node.
 
     Args:
         at: where the commands of the image run: it may tell which images a node needs.
         looked: what lies of DTR on the nodes.
+        storage: where the images are kept.
 
     Raises:
         UsageError: there is no such node.
@@ -86,6 +92,7 @@ async def look_at_node(session: Session, wanted: str, version: Version, at: Wher
         there=tuple(one for one in looked.found if one.node.id == node.id),
         images=images,
         missing=tuple(image for image in images if image not in there),
+        nfs=await look_at_nfs(session, [at_node], storage),
     )
 
 
@@ -139,7 +146,7 @@ def judge(node: NewNode, version: Version, http: int, https: int) -> Judged:
     name, product = node.name, version.product
     _refuse(node, product, http, https)
     rules: list[tuple[str, str, str]] = []
-    warnings, notes = [], []
+    warnings, notes = [*nfs_warnings(node.nfs)], [*nfs_notes(node.nfs)]
     if node.place.manager:
         what = f"{name} is a manager of the Swarm and of UCP: {product} belongs on dedicated workers (ports, load)."
         rules.append((ON_MANAGER, name, what))
@@ -171,7 +178,7 @@ def _refuse(node: NewNode, product: str, http: int, https: int) -> None:
     if not node.active:
         raise RefusedError(
             f"{name} is {node.state}: nothing can be started there.",
-            f"Bring it back, or take another node: swarmtui run node.activate nodes={name}",
+            f"Bring it back, or take another node: swarmtui run node.activate node={name}",
         )
     if node.there:
         told = "; ".join(one.words for one in node.there)

@@ -12,6 +12,7 @@ from swarmtui.runbooks.dtr.hosts import ReplicaOnHost, look, on
 from swarmtui.runbooks.dtr.new_node import NewNode
 from swarmtui.runbooks.dtr.running import RunDtr
 from swarmtui.runbooks.dtr.waits import WaitBalancer, WaitReplica, ping_there
+from swarmtui.runbooks.runbook import StepError
 from swarmtui.runbooks.ucp.places import Place
 from swarmtui.session import Session
 
@@ -88,11 +89,32 @@ class CreateReplica(RunDtr):
         except SwarmtuiError:
             return False
 
+    async def must_be_gone(self, session: Session) -> None:
+        there = await self._there(session)
+        if there is not None and there.data:
+            raise StepError(
+                f"`{self.command.name}` of {self.command.version.product} ended well, and not all runs of what it "
+                f"made: there are {there.words}.",
+                self._to_start,
+            )
+
+    @property
+    def _to_start(self) -> str:
+        """What to do about a replica that was made well, and does not run."""
+        return (
+            f"Start it on {one_line(self.node.name)}, and look why it does not stay up (docker ps -a --filter "
+            f"name=dtr-; docker logs); then retry. It is made anew only after: swarmtui run dtr.destroy "
+            f"replica={self.replica_id}"
+        )
+
     async def left(self, session: Session) -> str:
         there = await self._there(session)
         if there is None:
             return "It left nothing. Mend that, then retry."
-        return (
-            f"It left {there.words}. Take that off, then retry: swarmtui run dtr.destroy replica={self.replica_id}; or "
-            "dtr.remove, where DTR counts it in."
-        )
+        if there.data and await self._ended_well(session):
+            return f"There are {there.words}, and not all of it runs. {self._to_start}"
+        return f"It left {there.words}. {await self.way_off(session)}"
+
+    async def way_off(self, session: Session) -> str:
+        """How what a failed try left is taken off."""
+        return f"Take that off, then retry: swarmtui run dtr.destroy replica={self.replica_id}"

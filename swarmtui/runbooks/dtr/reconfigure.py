@@ -18,16 +18,16 @@ from swarmtui.link.https import endpoint
 from swarmtui.link.trust import certificates_in
 from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import params
-from swarmtui.runbooks.dtr import settings
+from swarmtui.runbooks.dtr import running, settings
 from swarmtui.runbooks.dtr.access import access, opened, password_of
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
 from swarmtui.runbooks.dtr.found import Replica, through
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.dtr.install import judged_certificates
 from swarmtui.runbooks.dtr.leaving import WaitOthers
-from swarmtui.runbooks.dtr.running import RunDtr, must_be_same
+from swarmtui.runbooks.dtr.running import RunDtr
 from swarmtui.runbooks.params import Param
-from swarmtui.runbooks.runbook import Facts, Plan, Runbook, Step, Voice, binding_of
+from swarmtui.runbooks.runbook import Facts, Plan, Runbook, Step, binding_of
 from swarmtui.runbooks.ucp import own_certificates
 from swarmtui.runbooks.ucp.own_certificates import OwnCertificates
 from swarmtui.session import Session
@@ -227,10 +227,7 @@ def _steps(known: ReconfigureFacts, command: Command, changes: Mapping[str, str]
         id="reconfigure",
         title=f"Reconfigure {work.version.product}",
         why="One command does it, through a healthy replica.",
-        at=work.at,
-        command=command,
-        job_id=work.job_id,
-        username=work.way.username,
+        **work.runs(command),
         nodes=tuple(one.on.node.at for one in known.members if one.on is not None),
         wanted=dict(changes),
         own=known.own if "dtr-cert" in changes else None,
@@ -274,7 +271,6 @@ class Reconfigure(RunDtr):
         odd = [flag for flag, value in self.wanted.items() if not _same(flag, now, value)]
         return "" if odd else f"By its settings DTR has them: {', '.join(self.wanted)}."
 
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not (await self.work.state(session)).there:
-            await must_be_same(session, self.ids, ())
-        await super().run(session, before, voice)
+    async def look_again(self, session: Session, *, tried: bool) -> None:
+        # A try that was broken off may have started replicas anew: they are not well at once.
+        await running.must_be_same(session, self.ids, (), seconds=running.SETTLE_SECONDS if tried else 0.0)

@@ -18,7 +18,7 @@ from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.access import access, opened, password_of
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
 from swarmtui.runbooks.dtr.found import DtrAccess, Replica, through
-from swarmtui.runbooks.dtr.leaving import ForgetBalancer, WaitOthers, clear_step
+from swarmtui.runbooks.dtr.leaving import clear_step, forget_balancer, wait_others
 from swarmtui.runbooks.dtr.running import RunDtr, must_be_same
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Rule, Runbook, Step, Voice, binding_of
@@ -131,18 +131,38 @@ def _refuse(known: RemoveFacts) -> None:
         )
     if ill := [one for one in known.others if not one.well]:
         told = "; ".join(f"{one.shown}: {one.health or 'it says nothing'}" for one in ill)
-        both = ",".join(one.id for one in (*known.wanted, *ill))
         raise RefusedError(
-            f"All other replicas must be healthy, and not all are ({told}).",
-            f"Mend them, or remove them with it: swarmtui run dtr.remove replica={both}",
+            f"All other replicas must be healthy, and not all are ({told}).", _way_past(known, [*known.wanted, *ill])
         )
-    count = len(known.wanted) + len(known.others)
-    if len(known.wanted) > 1 and len(known.others) < quorum_of(count):
+    if len(known.wanted) > 1 and not _agrees(known, len(known.wanted)):
+        count = len(known.wanted) + len(known.others)
         raise RefusedError(
             f"{len(known.wanted)} of {count} replicas at once are too many: fewer than a majority would be left to "
             "agree to it.",
-            f"Remove them one after the other, the bad ones first: replica={known.wanted[0].id}",
+            _way_past(known, known.wanted),
         )
+
+
+def _agrees(known: RemoveFacts, gone: int) -> bool:
+    """Whether a majority is left to agree when so many go at once."""
+    count = len(known.wanted) + len(known.others)
+    return count - gone >= quorum_of(count)
+
+
+def _way_past(known: RemoveFacts, going: Sequence[Replica]) -> str:
+    """What to do, so that these can go: together where a majority stays, else those that are not well before others."""
+    if _agrees(known, len(going)):
+        return f"Mend them, or remove them with it: {_line(going)}"
+    bad = [one for one in going if not one.well]
+    if not bad:
+        return f"Remove them one after the other: {_line(going[:1])}"
+    if len(bad) == 1 or _agrees(known, len(bad)):
+        return f"Remove {listed([one.id for one in bad])} before the others, which are well: {_line(bad)}"
+    return f"Mend {listed([one.id for one in bad])} first, until more than half are well; then remove what is left bad."
+
+
+def _line(going: Sequence[Replica]) -> str:
+    return f"swarmtui run dtr.remove replica={','.join(one.id for one in going)}"
 
 
 def may_be_lost(replicas: int) -> str:
@@ -202,10 +222,7 @@ def _steps(known: RemoveFacts) -> tuple[Step, ...]:
             title=f"Remove {listed(ids)}, through {by.shown}",
             why="The healthy replica that is named agrees with the others that it goes.",
             danger=Danger.DESTRUCTIVE,
-            at=work.at,
-            command=command,
-            job_id=work.job_id,
-            username=work.way.username,
+            **work.runs(command),
             nodes=tuple(one.on.node.at for one in (*known.wanted, by) if one.on is not None),
             gone=ids,
             stay=left,
@@ -214,29 +231,19 @@ def _steps(known: RemoveFacts) -> tuple[Step, ...]:
     ]
     steps += [clear_step(one, one.on.node) for one in known.wanted if one.on is not None]
     steps.append(
-        WaitOthers(
-            id="well",
+        wait_others(
+            work,
+            left,
+            by,
+            known.balancer,
             title=f"Wait until {listed(left)} {'is' if len(left) == 1 else 'are'} well without it",
             why="The tables that it led are led by others now; nothing else is to be changed before they are.",
-            ids=left,
-            url=known.balancer or by.url,
-            username=work.way.username,
-            at=by.at,
-            https=by.https,
             if_stopped=f"{gone}; the load balancer may still lead there.",
         )
     )
-    if known.balancer:
-        steps.append(
-            ForgetBalancer(
-                id="balancer",
-                title="See that the load balancer leads there no more",
-                why="Each client that it sends to a replica that is gone fails; only its operator can tell it.",
-                url=known.balancer,
-                gone=known.wanted,
-                left=len(left),
-            )
-        )
+    steps += forget_balancer(
+        work.at, known.balancer, known.wanted, len(left), title="See that the load balancer leads there no more"
+    )
     return (*steps, work.clear)
 
 

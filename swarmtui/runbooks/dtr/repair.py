@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from swarmtui.errors import RefusedError
+from swarmtui.model.dtr.members import Noted
 from swarmtui.model.quorum import quorum_of
 from swarmtui.model.text import listed
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.access import access
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
 from swarmtui.runbooks.dtr.found import DtrAccess, Replica
-from swarmtui.runbooks.dtr.leaving import ForgetBalancer, WaitOthers
+from swarmtui.runbooks.dtr.images import images_at, lost_images
+from swarmtui.runbooks.dtr.leaving import forget_balancer, wait_others
+from swarmtui.runbooks.dtr.noted import in_newest
 from swarmtui.runbooks.dtr.running import RunDtr
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Plan, Rule, Runbook, Step, Voice, binding_of
 from swarmtui.session import Session
 
 STARTABLE: Final = "dtr-others-left"
+ALONE: Final = "dtr-database-runs"
 
 
 class RepairFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +33,13 @@ class RepairFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         wanted: the replica that is kept. others: those that are given up.
-        answers: DTR's API answers: nothing is lost.
-        trouble: why it does not.
+        answers: DTR's API answers: nothing is lost. works: a replica says that it is well, whether the API tells or
+            not. trouble: why the API does not.
+        away: replicas that nobody sees and that may come back: id → node, "" where nobody noted it. lost: those of
+            which nothing is left on their node, which answers. sure: DTR told, while it did, which ones there are.
         silent: name of a node → why it does not tell what lies there.
         balancer: where DTR is reached through a load balancer; "" where that is not known.
+        images: where images lie, as `images_at` tells it.
     """
 
     cluster: str
@@ -41,9 +48,34 @@ class RepairFacts(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Replica
     others: tuple[Replica, ...]
     answers: bool = False
+    works: bool = False
     trouble: str = ""
+    away: dict[str, str] = {}
+    lost: dict[str, str] = {}
+    sure: bool = False
     silent: dict[str, str] = {}
     balancer: str = ""
+    images: str = ""
+
+    @property
+    def kept(self) -> tuple[Replica, ...]:
+        """The others whose database lies on a node."""
+        return tuple(other for other in self.others if other.on is not None and other.on.data)
+
+    @property
+    def up(self) -> tuple[Replica, ...]:
+        """All whose database lies on a node, and runs."""
+        return tuple(one for one in (self.wanted, *self.kept) if one.on is not None and one.on.data and one.up)
+
+    @property
+    def needed(self) -> int:
+        """How many DTR needs to work: a majority of all that it has, also of those that nobody sees."""
+        return quorum_of(1 + len(self.kept) + len(self.away) + len(self.lost))
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the replica that is kept is all that anybody knows of: there may have been others."""
+        return not self.sure and not self.kept
 
 
 class Repair(Runbook):
@@ -62,6 +94,7 @@ class Repair(Runbook):
         refuse_version(known)
         wanted = known.replica(params["replica"])
         named = {node.id: node.name for node in snapshot.nodes.values()}
+        counted = known.counted(await in_newest(session) if known.told is None else Noted())
         return msgspec.to_builtins(  # type: ignore[no-any-return]
             RepairFacts(
                 cluster=known.cluster,
@@ -70,9 +103,14 @@ class Repair(Runbook):
                 wanted=wanted,
                 others=tuple(one for one in known.replicas if one.id != wanted.id),
                 answers=known.told is not None,
+                works=known.works,
                 trouble=known.trouble,
+                away={one: node for one, node in counted.away.items() if one != wanted.id},
+                lost={one: node for one, node in counted.lost.items() if one != wanted.id},
+                sure=counted.sure,
                 silent={named.get(node, node): why for node, why in known.silent.items()},
                 balancer=known.balancer,
+                images=await images_at(session, known),
             )
         )
 
@@ -105,7 +143,7 @@ class Repair(Runbook):
                 "destroy that one: it does not know that it was given up."
                 for node, why in known.silent.items()
             ),
-            rules=(*known.work.way.rules, *_rules(known)),
+            rules=(*known.work.way.rules, *_rules(known), *_images(known, prune)),
             binding=binding_of(
                 known.cluster_id, str(known.work.version), one.id, [other.id for other in known.others], prune
             ),
@@ -133,30 +171,56 @@ def _refuse(known: RepairFacts) -> None:
             "others.",
             way,
         )
+    if known.works:
+        raise RefusedError(
+            f"{known.work.version.product} says by /_ping that it is well, so a majority of its replicas is up, and a "
+            f"repair would give up the others; only its API does not tell more: {known.trouble.rstrip('.')}.",
+            f"Mend that first: swarmtui doctor; swarmtui secrets set ucp-password {known.cluster}",
+        )
     if one.on is None or not one.on.data:
-        left = [other.shown for other in known.others if other.on is not None and other.on.data]
+        left = [other.shown for other in known.kept]
         raise RefusedError(
             f"The database of replica {one.shown} is on no node that answers, and a repair begins from it.",
             f"It is there for {listed(left)}: name one of these."
             if left
             else "Restore a backup: swarmtui run dtr.restore",
         )
+    if len(known.up) >= known.needed and not known.guessed:
+        raise RefusedError(
+            f"The database runs on {listed([each.shown for each in known.up])}, which is a majority, and still DTR "
+            f"does not answer: {known.trouble.rstrip('.')}.",
+            "Mend that first: swarmtui doctor; docker logs of dtr-nginx, dtr-api and dtr-rethinkdb on those nodes. A "
+            "repair is for a majority that is lost.",
+        )
 
 
 def _rules(known: RepairFacts) -> tuple[Rule, ...]:
     """That gentler ways may be left: enough other replicas still have their data."""
-    kept = [other for other in known.others if other.on is not None and other.on.data]
-    maybe = len(kept) + len(known.silent)
-    total = len(known.others) + 1
-    if (not kept and not known.silent) or 1 + maybe < quorum_of(total):
-        return ()
+    found = []
+    if known.guessed and known.up:
+        what = (
+            f"The database of {known.wanted.shown} runs, and nobody noted which other replicas there were: where it "
+            "was the only one, nothing is lost, and a repair mends nothing. See why it is silent: swarmtui doctor"
+        )
+        found.append(Rule(ALONE, known.wanted.id, what))
+    kept, unseen = known.kept, set(known.away.values()) | set(known.silent)
+    maybe = len(kept) + len(known.away) + len(set(known.silent) - set(known.away.values()))
+    if not maybe or 1 + maybe < known.needed:
+        return tuple(found)
     told = listed([other.shown for other in kept])
-    where = f"The databases of {told} are still there" if kept else f"{listed(list(known.silent))} cannot be asked"
+    cannot = listed(sorted(filter(None, unseen))) or listed(list(known.away))
+    where = f"The databases of {told} are still there" if kept else f"{cannot} cannot be asked"
     what = (
         f"{where}: where their hosts, Docker and containers can be started, a majority comes back with nothing lost. A "
         "repair gives them up."
     )
-    return (Rule(STARTABLE, known.wanted.id, what),)
+    return (*found, Rule(STARTABLE, known.wanted.id, what))
+
+
+def _images(known: RepairFacts, prune: bool) -> Iterator[Rule]:
+    """That images go with the volumes of the others."""
+    if prune:
+        yield from lost_images([other.on for other in known.others if other.on is not None], known.images)
 
 
 def _steps(known: RepairFacts, params: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -173,37 +237,25 @@ def _steps(known: RepairFacts, params: Mapping[str, Any]) -> tuple[Step, ...]:
             title=f"Repair DTR from {one.shown}",
             why="The containers of all other replicas are removed, and this one's database counts alone.",
             danger=Danger.DESTRUCTIVE,
-            at=work.at,
-            command=work.command("emergency-repair", *options),
-            job_id=work.job_id,
-            username=work.way.username,
+            **work.runs(work.command("emergency-repair", *options)),
             nodes=(one.on.node.at,),
             replica=one,
+            needed=known.needed,
             if_stopped="DTR does not answer, as before; nothing was given up.",
         ),
-        WaitOthers(
-            id="well",
+        wait_others(
+            work,
+            (one.id,),
+            one,
+            known.balancer,
             title=f"Wait until {one.id} is well, alone",
             why="Nothing may join before.",
-            ids=(one.id,),
-            url=known.balancer or one.url,
-            username=work.way.username,
-            at=one.at,
-            https=one.https,
             if_stopped=after,
         ),
     ]
-    if known.balancer:
-        steps.append(
-            ForgetBalancer(
-                id="balancer",
-                title="See that the load balancer leads only there",
-                why="Each client that it sends to a replica that is gone fails; only its operator can tell it.",
-                url=known.balancer,
-                gone=known.others,
-                left=1,
-            )
-        )
+    steps += forget_balancer(
+        work.at, known.balancer, known.others, 1, title="See that the load balancer leads only there"
+    )
     return (*steps, work.clear)
 
 
@@ -213,9 +265,11 @@ class RepairFrom(RunDtr):
 
     Attributes:
         replica: the one that is kept.
+        needed: how many databases make DTR work again.
     """
 
     replica: Replica
+    needed: int
 
     async def made(self, session: Session) -> str:
         known = await access(session, again=True)
@@ -230,6 +284,13 @@ class RepairFrom(RunDtr):
             if known.told is not None and now != [self.replica.id]:
                 raise ConflictError(
                     f"DTR answers again, and counts in {listed(now)}: a repair would give up what came back.",
+                    "Look how it is: swarmtui doctor",
+                )
+            up = [one for one in known.members if one.up]
+            if known.told is None and 1 < self.needed <= len(up):
+                raise ConflictError(
+                    f"The database runs on {listed([one.shown for one in up])} now, which is a majority: a repair "
+                    "would give up what came back.",
                     "Look how it is: swarmtui doctor",
                 )
         await super().run(session, before, voice)

@@ -11,19 +11,20 @@ import msgspec
 from swarmtui.errors import RefusedError
 from swarmtui.model.dtr import facts
 from swarmtui.model.dtr.facts import DEFAULT_STORAGE
+from swarmtui.model.quorum import quorum_of
 from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr import settings
 from swarmtui.runbooks.dtr.backup_steps import leak_words
 from swarmtui.runbooks.dtr.commanding import INSECURE
-from swarmtui.runbooks.dtr.destroy import destroy_steps
-from swarmtui.runbooks.dtr.found import Replica
-from swarmtui.runbooks.dtr.hosts import ReplicaOnHost
+from swarmtui.runbooks.dtr.elsewhere import refuse_beside
+from swarmtui.runbooks.dtr.hosts import without
 from swarmtui.runbooks.dtr.image import Command
 from swarmtui.runbooks.dtr.install import judged_certificates
 from swarmtui.runbooks.dtr.new_node import Judged, judge
 from swarmtui.runbooks.dtr.new_replica import wait_balancer, wait_replica
-from swarmtui.runbooks.dtr.restore_facts import DtrRestoreFacts, place_of, survey
+from swarmtui.runbooks.dtr.restore_facts import DtrRestoreFacts, survey
+from swarmtui.runbooks.dtr.restore_left import destroyed, images_of, into, lost, stay, with_images
 from swarmtui.runbooks.dtr.restore_steps import CompareDtr, RestoreDtr
 from swarmtui.runbooks.image.upload import RemoveArchive, Upload, file_of
 from swarmtui.runbooks.params import Param
@@ -132,6 +133,7 @@ def _check(found: DtrRestoreFacts) -> None:
             f"Keep its passphrase first: swarmtui secrets set backup-passphrase {backup.cluster_id}",
         )
     found.work.way.must(found.cluster)
+    refuse_beside(found.answers, found.known, found.cluster)
     if found.known is not None:
         _gentler(found)
 
@@ -149,13 +151,30 @@ def _gentler(found: DtrRestoreFacts) -> None:
                 "What a backup has instead of what DTR has now is only to be had after all of DTR is taken off: "
                 "swarmtui run dtr.destroy for each replica.",
             )
-        ids = ",".join(one.id for one in ill)
-        raise RefusedError(
+        ids, well = ",".join(one.id for one in ill), len(known.members) - len(ill)
+        told = (
             f"DTR of {found.cluster} answers, so a majority of its replicas is up: nothing is restored while that "
-            f"holds. Not healthy: {listed([one.shown for one in ill])}.",
+            f"holds. Not healthy: {listed([one.shown for one in ill])}."
+        )
+        if not well or (len(ill) > 1 and well < quorum_of(len(known.members))):
+            # Out of DTR they cannot be taken: too few that are well would be left to agree to it.
+            raise RefusedError(
+                told,
+                "Mend them by what DTR says of each, its storage of images above all: swarmtui doctor. Where that "
+                "cannot be, take all of DTR off, which says what is to be kept first, and then restore: swarmtui run "
+                f"dtr.destroy replica={known.members[0].id} and so on.",
+            )
+        raise RefusedError(
+            told,
             f"Take those out, and join others: swarmtui run dtr.remove replica={ids}, then swarmtui run dtr.join",
         )
     up, down = found.up, found.down
+    if known.works:
+        raise RefusedError(
+            f"DTR of {found.cluster} says by /_ping that it is well, so a majority of its replicas is up; only its API "
+            f"does not tell more: {known.trouble.rstrip('.')}.",
+            f"Mend that first: swarmtui doctor; swarmtui secrets set ucp-password {found.cluster}",
+        )
     if len(up) >= found.needed:
         raise RefusedError(
             f"The database runs on {listed([one.shown for one in up])}, which is a majority, and still DTR does not "
@@ -209,31 +228,38 @@ def _rules(found: DtrRestoreFacts, judged: Judged) -> Iterator[Rule]:
             f"Replicas may still be on {listed(found.unsure)}, which cannot be looked at, and nobody noted where they "
             "were: where such a host is only off, start it first: with a majority DTR comes back with nothing lost.",
         )
+    if found.later:
+        yield Rule(
+            COMES_BACK,
+            found.cluster,
+            f"A replica that joined after this backup may be on {listed(found.later)}, which cannot be looked at. "
+            "Where such a host is only off, start it first: with a majority DTR comes back with nothing lost.",
+        )
     if found.away and seen + len(found.away) >= found.needed:
         for replica, node in found.away.items():
             yield Rule(
                 COMES_BACK,
                 replica,
-                f"Replica {replica} may still be on {node}, which does not answer: if that host is only off, start it, "
-                "and DTR comes back with nothing lost. After a restore its data is of no use any more.",
+                f"Replica {replica} may still be on {_elsewhere(found, node)}: if that host is only off, start it, and "
+                "DTR comes back with nothing lost. After a restore its data is of no use any more.",
             )
-    for one in _with_images(found):
+    for one in with_images(found):
         unless = "" if found.backup.dtr.storage == "local" else ", unless the storage is another one"
         yield Rule(
             IMAGES,
             one.id,
             f"The images lie in the volume dtr-registry-{one.id} on {one_line(one.node.name)}{unless}, which goes with "
             "the rest: keep them first, tar -cf backup-images.tar -C /var/lib/docker/volumes "
-            f"dtr-registry-{one.id}, and put them back afterwards.",
+            f"dtr-registry-{one.id}, and put them {into(found)}.",
         )
     yield from judged.as_rules
 
 
-def _with_images(found: DtrRestoreFacts) -> list[ReplicaOnHost]:
-    """What is left of replicas that have the images on their own disk."""
-    if found.backup.dtr.storage not in ("local", ""):
-        return []
-    return [one for one in found.left if f"dtr-registry-{one.id}" in one.volumes]
+def _elsewhere(found: DtrRestoreFacts, node: str) -> str:
+    """The node of a replica that nobody sees, and why nobody does."""
+    if not node:
+        return "a node that nobody noted"
+    return f"{node}, which {'does not answer' if node in found.silent else 'is not in the Swarm'}"
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
@@ -245,7 +271,10 @@ def _changes(found: DtrRestoreFacts) -> Iterator[tuple[str, str]]:
     yield ("plain", f"Would restore: {backup.verdict}, because {backup.because}.")
     yield ("plain", f"Replica {found.replica_id} on {found.node.name}, {found.url}, images in {found.storage}.")
     for one in found.left:
-        yield ("bad", f"Destroyed first: {one.words}, with all that DTR has there now.")
+        if (gone := without(one, stay(found, one))) is not None:
+            yield ("bad", f"Destroyed first: {gone.words}, with all that DTR has there now.")
+        for name in stay(found, one):
+            yield ("plain", f"Stays: the volume {name} on {found.node.name}, with the images that are in it.")
     if len(dtr.replicas) > 1:
         yield ("warn", f"DTR had {len(dtr.replicas)} replicas, and has one afterwards: the others are to be joined.")
 
@@ -253,8 +282,8 @@ def _changes(found: DtrRestoreFacts) -> Iterator[tuple[str, str]]:
 def _notes(found: DtrRestoreFacts) -> Iterator[str]:
     dtr = found.backup.dtr
     yield (
-        f"Images are not in the backup: they are {dtr.images}. Where that lost them too, put them back from their own "
-        "backup before this, else tags point at nothing."
+        f"Images are not in the backup: they are {dtr.images}. Where that lost them too, put them, from their own "
+        f"backup, {into(found)}; else tags point at nothing."
     )
     yield "Users and teams are not in it: they are UCP's. The database of vulnerabilities is fetched anew."
     others = sorted(node for replica, node in dtr.nodes.items() if replica != found.replica_id and node)
@@ -286,7 +315,7 @@ def _warnings(found: DtrRestoreFacts) -> Iterator[str]:
     if found.known is not None and found.known.version and found.known.version != dtr.version:
         yield f"What is left of DTR is of {found.known.version}: afterwards it is {dtr.version} again."
     if found.away:
-        told = listed([f"{replica} on {node}" for replica, node in found.away.items()])
+        told = listed([f"{replica} on {node}" if node else replica for replica, node in found.away.items()])
         yield (
             f"What lies of {told} cannot be removed now: when that host comes back its containers start again. Clear "
             "it then: swarmtui run dtr.destroy"
@@ -322,21 +351,20 @@ def _steps(found: DtrRestoreFacts) -> Iterator[Step]:
     )
     yield work.pull
     for one in found.left:
-        yield from _destroyed(found, one, lies)
+        yield from destroyed(found, one, lies)
     gone = f"Nothing of DTR is on the cluster: pushes, pulls and logins fail. {lies}"
     yield RestoreDtr(
         id="restore",
         title=f"Have {product} restore itself on {name}",
         why="DTR's own command, of the version that made the backup, with the archive on its standard input.",
-        at=work.at,
-        command=restore_command(found),
-        job_id=work.job_id,
-        username=work.way.username,
+        **work.runs(restore_command(found)),
         nodes=(node.place.at,),
         node=node.place,
         replica_id=found.replica_id,
         own=found.own,
         https=found.https,
+        lost=lost(found),
+        keep=images_of(found),
         if_stopped=gone,
     )
     yield RemoveArchive(
@@ -368,16 +396,3 @@ def _steps(found: DtrRestoreFacts) -> Iterator[Step]:
         title=f"See whether {found.url} leads to it",
         why="People and tools reach it by this address only, and it is part of every image's name.",
     )
-
-
-def _destroyed(found: DtrRestoreFacts, one: ReplicaOnHost, lies: str) -> Iterator[Step]:
-    """The steps after which nothing of it is left: a restore is refused while a replica is there."""
-    # DTR's own command is that of the version that is there; another one may not know what it finds.
-    known = found.known is not None and found.known.version == found.backup.dtr.version
-    work = msgspec.structs.replace(found.work, job_id=found.destroying[place_of(one)]) if known else None
-    stopped = f"DTR does not work; what is left of its replicas is still on their nodes. {lies}"
-    for step in destroy_steps(Replica(id=one.id, node=one_line(one.node.name), on=one), one.node, work):
-        if step.id == found.work.pull.id:
-            continue
-        name = step.id if one.id in step.id else f"{step.id}-{one.id}"
-        yield replace(step, id=f"{name}@{one.node.id}" if len(found.lying(one.id)) > 1 else name, if_stopped=stopped)

@@ -13,20 +13,25 @@ from swarmtui.backups.keys import keys_of
 from swarmtui.backups.manifest import DtrManifest
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.link import jobs
+from swarmtui.link.dtr import memory
 from swarmtui.model.backups import age_words
 from swarmtui.model.dtr.facts import Version
+from swarmtui.model.dtr.members import Members, total_members
 from swarmtui.model.quorum import quorum, quorum_of
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.dtr import settings
-from swarmtui.runbooks.dtr.access import access
+from swarmtui.runbooks.dtr.access import access, folder
 from swarmtui.runbooks.dtr.backup_facts import managers_up
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work
-from swarmtui.runbooks.dtr.found import DtrAccess, Replica
+from swarmtui.runbooks.dtr.elsewhere import well_at
+from swarmtui.runbooks.dtr.found import DtrAccess, Replica, answering
 from swarmtui.runbooks.dtr.hosts import Looked, ReplicaOnHost, look_at_all
 from swarmtui.runbooks.dtr.new_node import NewNode, look_at_node
+from swarmtui.runbooks.dtr.noted import in_backup
 from swarmtui.runbooks.dtr.way import way_to_ucp
 from swarmtui.runbooks.dtr.where import at
+from swarmtui.runbooks.swarm.backups.here import of_product
 from swarmtui.runbooks.ucp.own_certificates import OwnCertificates
 from swarmtui.session import Session
 
@@ -65,9 +70,12 @@ class DtrRestoreFacts(msgspec.Struct, frozen=True, kw_only=True):
         node: where the replica is put.
         replica_id, url, storage: of the replica, as the parameters or the backup say. storage: nfs://…, volume:NAME,
             local, or the name of an object storage.
-        known: DTR as it is; None where nothing of it is there.
+        known: DTR as it is; None where nothing of it is found, nor tells of itself where it should answer.
+        answers: an address at which something says that it is well; "" where nothing does.
         left: what lies of DTR on nodes that answer.
-        away: replicas that may lie on nodes that do not answer: id → name of the node.
+        away: replicas that nobody sees and that may come back: id → name of the node, which does not answer, or is not
+            in the Swarm; "" where nobody noted it.
+        lost: replicas of which nothing is left on their node, which answers: id → name of the node.
         silent: names of nodes that could not be looked at.
         instance: of the UCP that is there; "" where it does not tell.
         upload: where the archive is put.
@@ -94,6 +102,8 @@ class DtrRestoreFacts(msgspec.Struct, frozen=True, kw_only=True):
     managers: tuple[str, ...]
     upload: str
     destroying: dict[str, str]
+    lost: dict[str, str] = {}
+    answers: str = ""
 
     @property
     def members(self) -> tuple[Replica, ...]:
@@ -117,12 +127,23 @@ class DtrRestoreFacts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unsure(self) -> tuple[str, ...]:
         """Names of silent nodes that may have a replica for all that is known: a backup made by hand tells of none."""
-        return () if self.backup.dtr.nodes else self.silent
+        return () if self.backup.dtr.nodes else tuple(one for one in self.silent if one not in self.away.values())
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Names of silent nodes on which a replica may be that joined after the backup, and could bring a majority."""
+        if not self.backup.dtr.nodes:
+            return ()
+        more = tuple(one for one in self.silent if one not in self.away.values())
+        there = len(self.up) + len(self.down) + len(self.away) + len(more)
+        total = len(self.members) + len(self.away) + len(self.lost) + len(more)
+        return more if more and there >= quorum_of(total) else ()
 
     @property
     def needed(self) -> int:
-        """How many DTR needs to work."""
-        return quorum_of(max(len(self.members) + len(self.away) + len(self.unsure), 1))
+        """How many DTR needs to work: a majority of all that it has, also of those that nobody sees."""
+        unseen = len(self.away) + len(self.lost) + len(self.unsure)
+        return quorum_of(max(len(self.members) + unseen, 1))
 
 
 async def survey(session: Session, params: Mapping[str, Any]) -> DtrRestoreFacts:
@@ -140,7 +161,7 @@ async def survey(session: Session, params: Mapping[str, Any]) -> DtrRestoreFacts
             f"The Swarm has no quorum ({now}): DTR is restored into a healthy Swarm with a healthy UCP only.",
             "First the Swarm, then UCP, then DTR: swarmtui recover",
         )
-    entry = await chosen(session, params["backup"])
+    entry = await of_product(session, params["backup"], "dtr")
     backup = await _seen(session, entry)
     dtr = backup.dtr
     way = await way_to_ucp(session, insecure=params[INSECURE.name])
@@ -148,22 +169,29 @@ async def survey(session: Session, params: Mapping[str, Any]) -> DtrRestoreFacts
     version = _version(dtr)
     work = Work(version=version, at=await at(session, version), way=way, job_id=jobs.new_id())
     looked = await look_at_all(session)
+    storage = params.get("storage") or _must(_storage(dtr), "where the images are", "storage=nfs://HOST/PATH|local")
+    url = params.get("url") or _must(dtr.external_url, "DTR's external URL", "url=https://HOST")
+    answers = await well_at(session.opening.cluster.dtr.url, url)
+    known = await _known(session, found=bool(looked.found)) if looked.found or answers else None
+    missing = await unseen(session, entry, looked, known)
     return DtrRestoreFacts(
         backup=backup,
         cluster=session.name,
         cluster_id=snapshot.cluster_id,
         work=work,
-        node=await look_at_node(session, _node(params, entry, snapshot), version, work.at, looked),
+        node=await look_at_node(session, _node(params, entry, snapshot), version, work.at, looked, storage),
         replica_id=params.get("replica") or _must(dtr.replica_id, "of which replica it is", "replica=ID, or any other"),
-        url=params.get("url") or _must(dtr.external_url, "DTR's external URL", "url=https://HOST"),
-        storage=params.get("storage") or _must(_storage(dtr), "where the images are", "storage=nfs://HOST/PATH|local"),
+        url=url,
+        storage=storage,
         http=params.get("http-port") or dtr.http_port,
         https=params.get("https-port") or dtr.https_port,
         own=await settings.certificates_of(params),
         now=time.time(),
-        known=await access(session, ask=True) if looked.found else None,
+        known=known,
         left=looked.found,
-        away=_away(dtr, looked, snapshot),
+        away=missing.away,
+        lost=missing.lost,
+        answers=answers,
         silent=tuple(sorted(one_line(snapshot.nodes[each].name) for each in looked.silent if each in snapshot.nodes)),
         instance=await _instance(session),
         managers=managers_up(snapshot),
@@ -172,22 +200,17 @@ async def survey(session: Session, params: Mapping[str, Any]) -> DtrRestoreFacts
     )
 
 
+async def _known(session: Session, *, found: bool) -> DtrAccess | None:
+    """DTR as it is; also where nothing of it lies on nodes that answer, it may tell where it is configured."""
+    try:
+        return await access(session, ask=found)
+    except RefusedError:
+        return None
+
+
 def place_of(left: ReplicaOnHost) -> str:
     """What lies of one replica on one node, as a key."""
     return f"{left.id}-{left.node.id}"
-
-
-async def chosen(session: Session, name: str) -> Entry:
-    """The backup of this name; "latest" is the newest of this cluster.
-
-    Raises:
-        UsageError: there is none, or it is of something else.
-        BackupError: it is broken, or the catalogue cannot be read.
-    """
-    cluster_id = session.snapshot.cluster_id if name == "latest" else None
-    entry = await asyncio.to_thread(session.backups.entry, cluster_id, name, "dtr")
-    _ = entry.whole
-    return entry
 
 
 async def _seen(session: Session, entry: Entry) -> DtrBackupSeen:
@@ -252,15 +275,25 @@ def _storage(dtr: DtrManifest) -> str:
     return f"volume:{dtr.storage_at}" if dtr.storage == "volume" else dtr.storage
 
 
-def _away(dtr: DtrManifest, looked: Looked, snapshot: Snapshot) -> dict[str, str]:
-    """Replicas of the backup's time that nobody found, and whose node is in the Swarm and does not answer."""
-    silent = {node.hostname: node.name for node in snapshot.nodes.values() if node.id in looked.silent}
-    names = silent | {name: name for name in silent.values()}
-    return {
-        replica: one_line(names[node])
-        for replica, node in dtr.nodes.items()
-        if replica not in looked.ids and node in names
-    }
+async def unseen(session: Session, entry: Entry, looked: Looked, known: DtrAccess | None) -> Members:
+    """All replicas that DTR has: by what lies on the nodes, by what it told this machine last, and by the backup."""
+    snapshot, backup = session.snapshot, in_backup(entry)
+    if known is not None:
+        found = known.counted(backup)
+    else:
+        here = await asyncio.to_thread(memory.noted, folder(), snapshot.cluster_id)
+        found = total_members((), (here, backup), answering(session, looked))
+    named = {node.hostname: node.name for node in snapshot.nodes.values()}
+    named |= {name: name for name in named.values()}
+
+    def names(replicas: dict[str, str]) -> dict[str, str]:
+        return {replica: one_line(named.get(node, node)) for replica, node in replicas.items()}
+
+    # A host of another Swarm does not come back to this one by being started.
+    other = entry.cluster_id != snapshot.cluster_id
+    never = {replica: node for replica, node in found.away.items() if other and node not in named}
+    away = {replica: node for replica, node in found.away.items() if replica not in never}
+    return msgspec.structs.replace(found, away=names(away), lost=names(found.lost | never))
 
 
 async def _instance(session: Session) -> str:

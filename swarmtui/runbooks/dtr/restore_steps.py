@@ -11,9 +11,9 @@ from swarmtui.link.dtr.errors import DtrError
 from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks.dtr import by_hand
 from swarmtui.runbooks.dtr.access import access, opened, password_of
-from swarmtui.runbooks.dtr.hosts import remove
+from swarmtui.runbooks.dtr.hosts import remove, without
 from swarmtui.runbooks.dtr.install import InstallReplica
-from swarmtui.runbooks.dtr.running import phase_2_over
+from swarmtui.runbooks.dtr.lives import Lost
 from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.session import Session
@@ -24,25 +24,28 @@ MOST: Final = 12
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreDtr(InstallReplica):
-    """Runs `restore`. What a try that failed left on the node is removed before the next one: it would be refused."""
+    """Runs `restore`. What a try that failed left on the node is removed before the next one: it would be refused.
 
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        state = await self.work.state(session)
-        if not state.alive:
-            ended = state.done and (await self.work.result(session)).ok
-            await self.work.over(session, state, voice)
-            await phase_2_over(session, self.nodes, voice)
-            done = await (self._settled(session) if ended or await self.begun(session) else self.made(session))
-            if done:
-                voice.say(done)
-                return
-            if (left := await self._there(session)) is not None:
-                voice.say(f"An earlier try left {left.words}: it is removed first.")
-                await remove(session, left)
-        await super().run(session, before, voice)
+    Attributes:
+        lost: what must still be lost.
+        keep: volumes that stay: with images, which the operator put back (ucp-dtr.md §5.5 A: images, then restore).
+    """
+
+    lost: Lost
+    keep: tuple[str, ...] = ()
+
+    async def look_again(self, session: Session, *, tried: bool) -> None:
+        await self.lost.must(session, (self.replica_id, self.node.id))
+
+    async def tidy(self, session: Session, voice: Voice) -> None:
+        if (left := without(await self._there(session), self.keep)) is not None:
+            voice.say(f"An earlier try left {left.words}: it is removed first.")
+            await remove(session, left)
 
     async def left(self, session: Session) -> str:
-        there = await self._there(session)
+        there = without(await self._there(session), self.keep)
+        if there is not None and there.data and await self._ended_well(session):
+            return await super().left(session)
         told = f" It left {there.words}, which the next try removes first." if there is not None else ""
         return f"Mend that, then retry.{told}"
 

@@ -89,16 +89,29 @@ async def phase_2_over(session: Session, nodes: tuple[Where, ...], voice: Voice)
             await asyncio.sleep(image_job.POLL_SECONDS)
 
 
-async def must_be_same(session: Session, stay: Sequence[str], apart: Sequence[str]) -> None:
+async def must_be_same(session: Session, stay: Sequence[str], apart: Sequence[str], *, seconds: float = 0.0) -> None:
     """Looks whether the replicas are those that a plan was made for.
 
     Args:
         stay: ids of those that must be counted in, and be well.
         apart: ids of those that may be counted in or not: which the plan is about.
+        seconds: how long it may take until they are: what an earlier try started anew is not well at once.
 
     Raises:
         ConflictError: they are not.
     """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return await _same(session, stay, apart)
+        except ConflictError:
+            if time.monotonic() >= end:
+                raise
+        await asyncio.sleep(image_job.POLL_SECONDS)
+
+
+async def _same(session: Session, stay: Sequence[str], apart: Sequence[str]) -> None:
+    """Raises ConflictError where the replicas are others, or are not well."""
     known = await access(session, again=True)
     if known.told is None:
         raise ConflictError(f"DTR does not answer any more: {known.trouble}", "Look why: swarmtui doctor")
@@ -155,6 +168,22 @@ class RunDtr(Step):
         """What else the command takes from variables. Raises UsageError, StepError."""
         return {}
 
+    async def must_be_gone(self, session: Session) -> None:
+        """Looks whether what a command made that ended well is gone, before it runs once more. Raises StepError."""
+
+    async def look_again(self, session: Session, *, tried: bool) -> None:
+        """Looks whether all is as it was planned, right before the command runs, and before `tidy`.
+
+        Args:
+            tried: there was a try before, whose effects may still come.
+
+        Raises:
+            ConflictError: it is not.
+        """
+
+    async def tidy(self, session: Session, voice: Voice) -> None:
+        """Removes what an earlier try left, where a new one would be refused for it. Raises LinkError, EngineError."""
+
     async def already_done(self, session: Session, before: Facts) -> str:
         if (await self.work.state(session)).alive or await self.phase_2(session):
             return ""
@@ -175,30 +204,48 @@ class RunDtr(Step):
         state = await self.work.state(session)
         if not state.alive:
             ended = state.done and (await self.work.result(session)).ok
-            await self.work.over(session, state, voice)
+            if not ended:
+                await self.work.over(session, state, voice)
             await phase_2_over(session, self.nodes, voice)
-            if done := await (self._settled(session) if ended or await self.begun(session) else self.made(session)):
+            begun = ended or await self.begun(session)
+            if done := await (self._settled(session, voice) if begun else self.made(session)):
                 voice.say(done)
                 return
+            if ended:
+                # That it ended well is a proof, and lies in the job: it goes when what was made is gone, not before.
+                await self.must_be_gone(session)
+                await self.work.over(session, state, voice)
+            await self.look_again(session, tried=state.there)
+            await self.tidy(session, voice)
         given = {**await secrets_of(session, self.command, self.username), **await self.more_secrets()}
         result = await run_image(session, self.at, self.command, given, voice, job_id=self.job_id, seconds=self.seconds)
         if not result.ok:
-            told = await self.left(session)
+            told = await self._told_left(session)
             await self.work.end_of(session)
             result.must(self.command, self.at, told)
 
-    async def _settled(self, session: Session) -> str:
+    async def _settled(self, session: Session, voice: Voice) -> str:
         """As `made`, which may take a moment to be seen."""
         end = time.monotonic() + SETTLE_SECONDS
         while True:
             if (done := await self.made(session)) or time.monotonic() >= end:
                 return done
+            waited = f"it is waited for, {SETTLE_SECONDS:g} s at most"
+            voice.progress(0, 1, f"What `{self.command.name}` makes is not whole yet: {waited}.")
             await asyncio.sleep(image_job.POLL_SECONDS)
 
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not (done := await self._settled(session)):
+        if not (done := await self._settled(session, voice)):
             raise StepError(
                 f"`{self.command.name}` of {self.command.version.product} ended, and what it was to make is not there.",
-                await self.left(session),
+                await self._told_left(session),
             )
         voice.say(done)
+
+    async def _told_left(self, session: Session) -> str:
+        """As `left`; why the command failed must be told also where its node is away, which may be why."""
+        try:
+            return await self.left(session)
+        except SwarmtuiError as error:
+            on = f" on {listed([at.name for at in self.nodes])}" if self.nodes else ""
+            return f"What it left{on} cannot be seen: {error.what.rstrip('.')}. Retry when it can: it looks first."

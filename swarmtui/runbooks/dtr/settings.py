@@ -11,7 +11,8 @@ from swarmtui.config.tables import is_url
 from swarmtui.model.dtr import facts
 from swarmtui.runbooks import params
 from swarmtui.runbooks.dtr.image import Hidden, Options
-from swarmtui.runbooks.dtr.storage import NFS, VOLUME, place
+from swarmtui.runbooks.dtr.nfs import NFS
+from swarmtui.runbooks.dtr.storage import VOLUME, place
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.ucp import own_certificates
 from swarmtui.runbooks.ucp.install import port

@@ -18,6 +18,7 @@ from swarmtui.runbooks.dtr.access import access, opened, password_of
 from swarmtui.runbooks.dtr.commanding import INSECURE, Work, work_of
 from swarmtui.runbooks.dtr.found import Replica, through
 from swarmtui.runbooks.dtr.leaving import WaitOthers
+from swarmtui.runbooks.dtr.nfs import NFS, NfsSeen, look_at_nfs, nfs_notes, nfs_warnings
 from swarmtui.runbooks.dtr.storage_steps import ASK, Reconfigure, SetObjectStorage, key_place
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Rule, Runbook, Step, binding_of
@@ -25,7 +26,6 @@ from swarmtui.session import Session
 
 NOT_MOVED: Final = "dtr-images-not-moved"
 LOCAL: Final = "dtr-local-storage"
-NFS: Final = "nfs://"
 VOLUME: Final = "volume:"
 _WIPES_SINCE: Final = (2, 6, 0)
 """Since then a switch that is not marked as a move begins with no tags (ucp-dtr.md §2.4)."""
@@ -66,6 +66,7 @@ class StorageFacts(msgspec.Struct, frozen=True, kw_only=True):
         storage: where images lie now; None where DTR does not tell. kind: of storage, where DTR tells that too.
         tags: whether any image is in DTR; None where that could not be asked.
         url: of DTR.
+        nfs: whether the server of the new place answers on the replicas' nodes.
     """
 
     cluster: str
@@ -79,6 +80,7 @@ class StorageFacts(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     tags: bool | None = None
     url: str = ""
+    nfs: tuple[NfsSeen, ...] = ()
 
 
 class SetStorage(Runbook):
@@ -121,6 +123,9 @@ class SetStorage(Runbook):
                 kind=kind,
                 tags=tags,
                 url=known.balancer or next((one.url for one in known.members if one.url), ""),
+                nfs=await look_at_nfs(
+                    session, [one.on.node for one in known.members if one.on is not None], params.get("to") or ""
+                ),
             )
         )
 
@@ -152,8 +157,8 @@ class SetStorage(Runbook):
             steps=steps,
             touches=(known.cluster,),
             changes=(("warn", f"Images: {now} → {one_line(wanted)}."),) if steps else (),
-            notes=("No backup of DTR has images in it: the storage needs a backup of its own.",),
-            warnings=_warnings(known),
+            notes=("No backup of DTR has images in it: the storage needs a backup of its own.", *nfs_notes(known.nfs)),
+            warnings=(*_warnings(known), *nfs_warnings(known.nfs)),
             rules=rules,
             binding=binding_of(known.cluster_id, wanted, str(known.storage), [one.id for one in known.members]),
             nothing=nothing,
@@ -269,10 +274,7 @@ def _steps(known: StorageFacts, work: Work, given: Mapping[str, Any]) -> tuple[S
         title=f"Have DTR keep images in {one_line(wanted)}",
         why="Each replica gets it, and is started anew.",
         danger=Danger.DISRUPTIVE,
-        at=work.at,
-        command=work.command("reconfigure", *options),
-        job_id=work.job_id,
-        username=work.way.username,
+        **work.runs(work.command("reconfigure", *options)),
         nodes=tuple(one.on.node.at for one in known.members if one.on is not None),
         wanted=_storage(wanted),
         if_stopped="Images lie where they did.",

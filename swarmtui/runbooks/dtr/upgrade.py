@@ -70,6 +70,7 @@ class UpgradeCheck(Runbook):
         known = msgspec.convert(facts, UpgradeFacts)
         wanted = Version.parse(params["version"])
         _refuse(known, wanted)
+        there = set(known.versions) == {str(wanted)}
         return Plan(
             runbook=self.name,
             version=self.version,
@@ -78,10 +79,12 @@ class UpgradeCheck(Runbook):
             title=f"May {known.now.product} become {wanted.product}?",
             why="No minor version may be skipped, there is no way back but a restore, and all replicas must be well.",
             steps=(),
-            notes=tuple(_notes(known, wanted)),
+            notes=() if there else tuple(_notes(known, wanted)),
             warnings=tuple(_warnings(known)),
             binding=binding_of(known.cluster_id, str(known.now), str(wanted)),
-            nothing=f"{known.now.product} may become {wanted.product}. Nothing was changed.",
+            nothing=f"All replicas run {wanted.product} already."
+            if there
+            else f"{known.now.product} may become {wanted.product}. Nothing was changed.",
         )
 
 

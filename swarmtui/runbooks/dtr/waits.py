@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -121,7 +121,8 @@ class WaitBalancer(Step):
         known = await self._known(session)
         if len(known.members) != 1 or known.members[0].id != self.replica_id:
             return ""
-        ping, _ = await self._ask(session, known, None)
+        async with _Through(self, session, known, None) as through:
+            ping, _ = await through.ask()
         return f"{self.url} answers, and {self.name} has the only replica." if ping.ok else ""
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
@@ -131,18 +132,19 @@ class WaitBalancer(Step):
         tries = TRIES * max(len(known.members), 1)
         seen: set[str] = set()
         well = 0
-        for number in range(tries):
-            ping, replica = await self._ask(session, known, secret)
-            if not ping.ok:
-                raise StepError(
-                    f"The load balancer {self.url} does not lead to a healthy replica: {one_line(ping.text)}.",
-                    f"{self.to_tell} Then retry; or skip this step, where that is done later.",
-                )
-            well += 1
-            seen.add(replica)
-            voice.progress(number + 1, tries, f"answered by {replica or 'a replica that does not tell its id'}")
-            if replica == self.replica_id:
-                return
+        async with _Through(self, session, known, secret) as through:
+            for number in range(tries):
+                ping, replica = await through.ask()
+                if not ping.ok:
+                    raise StepError(
+                        f"The load balancer {self.url} does not lead to a healthy replica: {one_line(ping.text)}.",
+                        f"{self.to_tell} Then retry; or skip this step, where that is done later.",
+                    )
+                well += 1
+                seen.add(replica)
+                voice.progress(number + 1, tries, f"answered by {replica or 'a replica that does not tell its id'}")
+                if replica == self.replica_id:
+                    return
         self._refuse(known, seen - {""}, well)
 
     def _refuse(self, known: DtrAccess, seen: set[str], well: int) -> None:
@@ -161,31 +163,61 @@ class WaitBalancer(Step):
             f"{self.to_tell} Then retry.",
         )
 
-    async def _ask(self, session: Session, known: DtrAccess, secret: Secret | None) -> tuple[Ping, str]:
-        """How the replica is that answers over a new connection, and its id where it tells."""
-        ping, replica = await self._told(known.client(password=secret), secret)
-        if ping.trouble not in (Trouble.AWAY, Trouble.SLOW):
-            return ping, replica
-        try:
-            target = endpoint(known.balancer, "DTR")
-            via = await (await self.at.reach(session)).forward_port(target.host, target.port)
-        except LinkError:
-            return ping, ""
-        return await self._told(known.client(password=secret, via=via), secret)
-
-    async def _told(self, client: DtrClient, secret: Secret | None) -> tuple[Ping, str]:
-        async with client:
-            if secret is not None:
-                # One connection each time: with two, a load balancer that takes turns would show only every other one.
-                with contextlib.suppress(DtrError):
-                    told = (await client.settings()).get("replicaID")
-                    known = isinstance(told, str) and facts.REPLICA_ID.fullmatch(told) is not None
-                    return Ping(ok=True, status=200, text=""), str(told) if known else ""
-            return await client.ping(), ""
-
     async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        ping, _ = await self._ask(session, await self._known(session), None)
+        async with _Through(self, session, await self._known(session), None) as through:
+            ping, _ = await through.ask()
         if not ping.ok:
             raise StepError(
                 f"The load balancer {self.url} does not lead to a healthy replica: {one_line(ping.text)}.", self.to_tell
             )
+
+
+class _Through:
+    """Asks through the load balancer, over one new connection each time.
+
+    With the same client, which remembers the name that the certificate is for: a new one may try two names each time,
+    over two connections, and a load balancer that takes turns would show only every other replica.
+    """
+
+    def __init__(self, step: WaitBalancer, session: Session, known: DtrAccess, secret: Secret | None) -> None:
+        self._step = step
+        self._session = session
+        self._known = known
+        self._secret = secret
+        self._clients = contextlib.AsyncExitStack()
+        self._here: DtrClient | None = None
+        self._inside: DtrClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._here = await self._clients.enter_async_context(self._known.client(password=self._secret))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._clients.aclose()
+
+    async def ask(self) -> tuple[Ping, str]:
+        """How the replica is that answers, and its id where it tells."""
+        assert self._here is not None
+        ping, replica = await self._told(self._here)
+        if ping.trouble not in (Trouble.AWAY, Trouble.SLOW):
+            return ping, replica
+        if self._inside is None:
+            try:
+                target = endpoint(self._known.balancer, "DTR")
+                via = await (await self._step.at.reach(self._session)).forward_port(target.host, target.port)
+            except LinkError:
+                return ping, ""
+            client = self._known.client(password=self._secret, via=via)
+            self._inside = await self._clients.enter_async_context(client)
+        ping, replica = await self._told(self._inside)
+        if ping.trouble == Trouble.AWAY:
+            self._inside = None  # the way there may be lost with its connection
+        return ping, replica
+
+    async def _told(self, client: DtrClient) -> tuple[Ping, str]:
+        if self._secret is not None:
+            with contextlib.suppress(DtrError):
+                told = (await client.settings()).get("replicaID")
+                known = isinstance(told, str) and facts.REPLICA_ID.fullmatch(told) is not None
+                return Ping(ok=True, status=200, text=""), str(told) if known else ""
+        return await client.ping(), ""

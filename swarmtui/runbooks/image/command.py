@@ -210,8 +210,8 @@ class ImageCommand(ABC):
         told = " and ".join(f"--{flag}" for flag in self.exposed)
         more = f", and {' and '.join(named)} with docker inspect" if named else ""
         return (
-            f"{self.version.product} takes {told} of `{self.name}` as an argument only: while it runs, {who} can read "
-            f"it (ps, docker inspect){more}. It is in no log, journal or file."
+            f"{self.version.product} is sure to take {told} of `{self.name}` only as an argument: while it runs, {who} "
+            f"can read it (ps, docker inspect){more}. It is in no log, journal or file."
         )
 
     @property

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from swarmtui.model.dtr import facts, status
+from swarmtui.model.dtr.behind import Behind, words
+from swarmtui.model.dtr.health import named
 from swarmtui.model.dtr.seen import BALANCER, DtrSeen, Storage, Tables
 from swarmtui.model.dtr.status import Cluster, Replica
 from swarmtui.model.dtr.ways import Way, diagnose
-from swarmtui.model.swarm import DTR, Snapshot
+from swarmtui.model.snapshot import DTR, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp.status import Door
 from swarmtui.ui.ages import age, moment
@@ -70,14 +72,29 @@ class DtrRows:
             said = age(max(0.0, env.now - at)) if at else "-"
             bases[one.id] = (one.id, one, one.door, said, total, days_left(one.door, env.now))
         if door := seen.doors.get(BALANCER):
-            bases[LB_ROW] = (one_line(door.host), None, door, "-", 0, days_left(door, env.now))
+            lacks = _lacks(found, seen.behind) if door.ok else ""
+            bases[LB_ROW] = (one_line(door.host), None, door, "-", 0, days_left(door, env.now), lacks)
         return self._kept.rows(bases)
 
 
-def _row(name: str, one: Replica | None, door: Door | None, said: str, total: int, days: int | None) -> Row:
+def _lacks(found: Cluster, behind: Behind | None) -> str:
+    """What is wrong with the list of a load balancer that answers, in a few words."""
+    if behind is None:
+        return ""
+    missed = [one.node or one.id for one in found.members if one.state == "healthy" and one.id in behind.missed]
+    told = [f"never led to {', '.join(missed)}"] if missed else []
+    told += [f"leads to {', '.join(sorted(behind.strangers))}, no replica of it"] if behind.strangers else []
+    told += [f"{len(behind.lost)} of {len(behind.turns)} connections led nowhere"] if behind.lost else []
+    return "; ".join(told)
+
+
+def _row(
+    name: str, one: Replica | None, door: Door | None, said: str, total: int, days: int | None, lacks: str = ""
+) -> Row:
     if one is None:
         state = _STATES["healthy" if door is not None and door.ok else "unhealthy"]
-        why = door.why if door is not None else ""
+        state = ("healthy", "warn") if lacks else state
+        why = lacks or (door.why if door is not None else "")
     else:
         state, why = _STATES[one.state], one.why
     dash = Cell("-", "dim")
@@ -186,8 +203,9 @@ def _describe(derived: Derived, key: str) -> Lines:
     snapshot, now = derived.snapshot, derived.env.now
     seen, found = snapshot.dtr or DtrSeen(), derived.dtr or Cluster()
     if key == LB_ROW and (door := seen.doors.get(BALANCER)):
-        wrong = wrong_lines(derived, lambda one: one.rule == "dtr-balancer")
-        return [("title", one_line(door.host)), *_whole(found, seen), *wrong, *door_lines(door, now)]
+        wrong = wrong_lines(derived, lambda one: one.rule.startswith("dtr-balancer"))
+        leads = fact_lines({"leads to": words(seen.behind, _names(found)) if len(found.members) > 1 else ""})
+        return [("title", one_line(door.host)), *_whole(found, seen), *wrong, *leads, *door_lines(door, now)]
     one = next((replica for replica in found.replicas if replica.id == key), None)
     if one is None:
         return gone("replica")
@@ -211,6 +229,10 @@ def _describe(derived: Derived, key: str) -> Lines:
     lines += _containers(one, seen, now)
     lines += _whole(found, seen)
     return lines
+
+
+def _names(found: Cluster) -> dict[str, str]:
+    return {one.id: named(one) for one in found.members}
 
 
 def _tables_told(tables: Tables | None, total: int) -> str:

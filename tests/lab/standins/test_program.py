@@ -150,6 +150,26 @@ def test_the_environment_gives_what_the_command_line_does_not(program: Any) -> N
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("command", ["install", "reconfigure", "restore"])
+@pytest.mark.parametrize("version", [(2, 4), (2, 5), (2, 6), (2, 7)])
+def test_certificates_and_ports_of_dtr_come_by_the_environment_too(program: Any, version: Any, command: str) -> None:
+    environment = {
+        "DTR_CA": "a", "DTR_CERT": "b", "DTR_KEY": "c", "REPLICA_HTTP_PORT": "8080", "REPLICA_HTTPS_PORT": "8443",
+        "LOG_HOST": "h", "DTR_NO_PROXY": "n",
+    }  # fmt: skip
+    assert program.dtr.table.parse(version, command, [], environment) == {
+        "dtr-ca": "a", "dtr-cert": "b", "dtr-key": "c", "replica-http-port": "8080", "replica-https-port": "8443",
+        "log-host": "h", "no-proxy": "n",
+    }  # fmt: skip
+
+
+def test_msr_reads_no_variable_whose_name_is_not_sure(program: Any) -> None:
+    """Its pages print $MSR_CA here and $DTR_CA there."""
+    environment = {"DTR_KEY": "c", "DTR_REPLICA_ID": "00000000000a", "UCP_PASSWORD": "p", "LOG_HOST": "h"}
+    given = program.dtr.table.parse((2, 9), "reconfigure", [], environment)
+    assert given == {"ucp-password": "p", "log-host": "h"}
+
+
 def test_an_archive_of_dtr_is_of_one_version_and_whole(program: Any) -> None:
     task = {"ucp": {"url": "https://a", "ca": ""}}
     held = program.dtr.state.new(program.dtr.names.Replica("2.4.1", "00000000000a", "k"), task)

@@ -108,5 +108,5 @@ class Replica:
                 for port, outside in zip(inside, ports, strict=True)
             }
             test = ["CMD", "/bin/wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8079/"]
-            spec["Healthcheck"] = {"Test": test, "Interval": 3 * SECOND, "Timeout": 10 * SECOND, "Retries": 3}
+            spec["Healthcheck"] = {"Test": test, "Interval": 10 * SECOND, "Timeout": 10 * SECOND, "Retries": 3}
         return spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import Any
 
 from standin import engine
 from standin.dtr import rethink, state
-from standin.dtr.names import IMAGES, Replica, image, images, number
+from standin.dtr.names import IMAGES, NETWORK, Replica, image, images, number
 from standin.dtr.rethink import NoQuorum
 from standin.dtr.ucp import UcpClient, UcpError
 from standin.logs import Fatal, Log
@@ -103,8 +104,9 @@ class Phase2:
 
         def well() -> bool:
             told = rethink.ask(self.own.id, self.own.key, "/cluster")
-            about = engine.call("GET", f"/containers/{self.own.container('nginx')}/json")
-            return bool(told["health"][self.own.id] == "OK" and about["State"]["Health"]["Status"] == "healthy")
+            # Docker looks at it for the first time when its interval is over, which is no news to anybody.
+            socket.create_connection((f"{self.own.container('nginx')}.{NETWORK}", 443), timeout=2).close()
+            return bool(told["health"][self.own.id] == "OK")
 
         if not _until(60, well):
             self.log.fatal("timed out waiting for the replica to become healthy")
@@ -220,12 +222,24 @@ class Phase2:
     def backup(self) -> None:
         """The state, in a file that phase 1 takes."""
         if self.task["offline"]:
-            self.log.info("Stopping rethinkdb for an offline backup")
-        try:
-            kept = rethink.ask(self.task["existing"], self.own.key, "/state")
-        except NoQuorum as error:
-            self.log.fatal(f"Failed to read from RethinkDB: {error}")
+            kept = self._at_rest(self.task["existing"])
+        else:
+            try:
+                kept = rethink.ask(self.task["existing"], self.own.key, "/state")
+            except NoQuorum as error:
+                self.log.fatal(f"Failed to read from RethinkDB: {error}")
         Path("/tmp/state.json").write_text(json.dumps(kept))
+
+    def _at_rest(self, replica: str) -> rethink.State:
+        """The state of a replica of this node, whose database is stopped meanwhile."""
+        volume, container = f"dtr-rethink-{replica}", f"dtr-rethinkdb-{replica}"
+        self.log.info("Stopping rethinkdb for an offline backup")
+        engine.call("POST", f"/containers/{container}/stop?t=2")
+        try:
+            with engine.Mounted(image(self.version), [volume]) as volumes:
+                return dict(json.loads(volumes.read()[f"{volume}/state.json"]))
+        finally:
+            engine.call("POST", f"/containers/{container}/start")
 
     def repair(self) -> None:
         """This replica becomes the only one."""
@@ -260,7 +274,7 @@ def _until(seconds: float, ready: Callable[[], Any]) -> bool:
         try:
             if ready():
                 return True
-        except (NoQuorum, KeyError):
+        except (NoQuorum, OSError, KeyError):
             pass
         time.sleep(0.3)
     return False

@@ -132,7 +132,7 @@ class Store:
             while True:
                 well = pool.map(lambda part: _listens(self.own.container(part)), parts)
                 self.sick = [part for part, up in zip(parts, well, strict=True) if not up]
-                time.sleep(2)
+                time.sleep(0.5 if self.sick else 2)
 
     def _hear(self, name: str) -> None:
         try:

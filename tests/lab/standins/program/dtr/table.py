@@ -8,6 +8,8 @@ ALL: Version = (2, 4)
 REPAIRS: Version = (2, 5)
 STORED: Version = (2, 6)
 ASYNC: Version = (2, 7)
+MIRANTIS: Version = (2, 8)
+"""Whose pages print $MSR_… in one place where they print $DTR_… in another: it reads neither."""
 
 Row = tuple[str, str, str, Version]
 """Flag, environment variable, kind (as in `standin.table`), since."""
@@ -25,15 +27,18 @@ _COMMON = [
     *_each("s", ALL, "ucp-url=UCP_URL ucp-username=UCP_USERNAME ucp-password=UCP_PASSWORD ucp-ca=UCP_CA"),
     *_each("s", ALL, "enzi-ca=ENZI_TLS_CA"),
 ]
+_PORTS = _each("s", ALL, "replica-http-port=REPLICA_HTTP_PORT replica-https-port=REPLICA_HTTPS_PORT")
 _PLACE = [
-    *_each("s", ALL, "ucp-node=UCP_NODE replica-id=DTR_INSTALL_REPLICA_ID replica-http-port replica-https-port"),
-    *_each("s", REPAIRS, "replica-rethinkdb-cache-mb"),
+    *_PORTS,
+    *_each("s", ALL, "ucp-node=UCP_NODE replica-id=DTR_INSTALL_REPLICA_ID"),
+    *_each("s", REPAIRS, "replica-rethinkdb-cache-mb=RETHINKDB_CACHE_MB"),
 ]
 _EXISTING = _each("s", ALL, "existing-replica-id=DTR_REPLICA_ID")
 _SETTINGS = [
-    *_each("s", ALL, "dtr-external-url=DTR_EXTERNAL_URL dtr-ca dtr-cert dtr-key http-proxy https-proxy no-proxy"),
+    *_each("s", ALL, "dtr-external-url=DTR_EXTERNAL_URL dtr-ca=DTR_CA dtr-cert=DTR_CERT dtr-key=DTR_KEY"),
+    *_each("s", ALL, "http-proxy=DTR_HTTP_PROXY https-proxy=DTR_HTTPS_PROXY no-proxy=DTR_NO_PROXY"),
     *_each("s", ALL, "dtr-storage-volume=DTR_STORAGE_VOLUME nfs-storage-url=NFS_STORAGE_URL"),
-    *_each("s", ALL, "log-protocol log-host log-level"),
+    *_each("s", ALL, "log-protocol=LOG_PROTOCOL log-host=LOG_HOST log-level=LOG_LEVEL"),
     *_each("b", ALL, "enable-pprof=DTR_PPROF"),
     *_each("b", ASYNC, "async-nfs enable-client-cert-auth"),
     *_each("s", ASYNC, "nfs-options client-cert-auth-ca"),
@@ -44,8 +49,8 @@ FLAGS: dict[str, list[Row]] = {
     "install": [*_COMMON, *_PLACE, *_SETTINGS, *_OVERLAY],
     "join": [*_COMMON, *_PLACE, *_EXISTING, *_each("b", ALL, "skip-network-test unsafe-join")],
     "reconfigure": [
-        *_COMMON, *_EXISTING, *_SETTINGS, *_each("s", ALL, "replica-http-port replica-https-port"),
-        *_each("b", STORED, "storage-migrated"),
+        *_COMMON, *_EXISTING, *_SETTINGS, *_PORTS,
+        *_each("b", STORED, "storage-migrated=STORAGE_MIGRATED"),
     ],
     "backup": [*_COMMON, *_EXISTING, *_each("b", REPAIRS, "offline-backup=DTR_OFFLINE_BACKUP")],
     "restore": [
@@ -77,7 +82,8 @@ def parse(version: Version, command: str, words: list[str], environment: dict[st
     rows = [row for row in FLAGS[command] if version >= row[3]]
     given: dict[str, str | list[str]] = {}
     for name, variable, kind, _ in rows:
-        text = environment.get(variable, "") if variable else ""
+        sure = version < MIRANTIS or not variable.startswith("DTR_")
+        text = environment.get(variable, "") if variable and sure else ""
         if text:
             given[name] = "true" if kind == "b" and text in ("1", "t", "true") else text
     known = {name: kind for name, _, kind, _ in rows}
