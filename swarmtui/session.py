@@ -35,7 +35,8 @@ from swarmtui.link.rivals import keep_watching
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.target import SshTarget, Target
 from swarmtui.model.objects import SwarmEvent
-from swarmtui.model.swarm import COLLECTIONS, DTR, ON_DEMAND, UCP, Node, Snapshot
+from swarmtui.model.snapshot import COLLECTIONS, DTR, ON_DEMAND, UCP, Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.ucp.status import UcpSeen
 from swarmtui.opening import Opening, node_target
 from swarmtui.vault import Sources, Vault, shared

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swarmtui.link.decode import Collection, decode_one
-from swarmtui.model.swarm import COLLECTIONS, Info, Node, Reading, Service, Snapshot, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.snapshot import COLLECTIONS, Reading, Snapshot
+from swarmtui.model.swarm import Info, Node
 
 Json = dict[str, Any]
 

@@ -70,6 +70,26 @@ class Reader:
         return Run(version, command, flags, words[:at])
 
 
+def check_flags(run: Run, documented: Mapping[str, Mapping[str, Collection[str]]]) -> None:
+    """Fails where a run's version has no such command, or the command no such flag."""
+    commands = documented[run.version]
+    assert run.command in commands, f"{run.version} has no command {run.command}"
+    for flag, _ in run.flags:
+        assert flag in commands[run.command], f"{run.command} of {run.version} has no {flag}"
+
+
+def written_in(source: Path, product: str, allowed: Collection[Path]) -> list[str]:
+    """Files of the program, beside those allowed, that write a run of a product's image themselves."""
+    return [
+        str(file.relative_to(source))
+        for file in source.rglob("*.py")
+        if file not in allowed
+        and "demo" not in file.parts
+        and re.search(r'["\' ]docker (container )?run\b', file.read_text("utf-8"))
+        and re.search(rf"/{product}[:\"']|\.image\b.*--|{product}:", file.read_text("utf-8"))
+    ]
+
+
 def writing_docker(folder: Path, script: str) -> Path:
     """Folders for a job and what is seen of it, with a `docker` in bin/ that runs this script."""
     for name in ("bin", "memory", "job", "record"):

@@ -15,7 +15,7 @@ from swarmtui.errors import SwarmtuiError
 from swarmtui.model.backups import HOUR, BackupHolding, age_words
 from swarmtui.model.backups import Freshness as State
 from swarmtui.model.health import backup_findings
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from swarmtui.backups.catalogue import Catalogue

@@ -17,6 +17,7 @@ from swarmtui.backups.errors import ArchiveError, BackupError
 from swarmtui.backups.manifest import Manifest
 from swarmtui.backups.plain import CHUNK, Plain, digest_of, plain_tar
 from swarmtui.backups.raft import Contents, read
+from swarmtui.backups.taking_in import explained
 from swarmtui.model.text import one_line
 from swarmtui.vault.secret import Secret
 
@@ -51,12 +52,8 @@ def import_file(
         BackupError: it is no backup of a manager, cannot be read, is there already, or cannot be written.
     """
     at = time.time() if now is None else now
-    try:
+    with explained(path):
         return _imported(catalogue, path, keys, identity, encryption or Encryption(), cluster, at, cancelled)
-    except OSError as error:
-        raise BackupError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    except ArchiveError as error:
-        raise type(error)(f"{path} was not imported. {error.what}", error.next_step) from None
 
 
 def cluster_in(path: Path, identity: Secret | None = None) -> str:
@@ -65,18 +62,13 @@ def cluster_in(path: Path, identity: Secret | None = None) -> str:
     Raises:
         BackupError: it is no backup of a manager, or cannot be read.
     """
-    try:
-        with plain_tar(path, identity) as tar:
-            files = ArchiveFiles(tar)
-            if files.fatal:
-                raise ArchiveError(files.fatal[0].what, AGAIN)
-            contents = read(files)
-            _is_managers(contents)
-            return _cluster_of(contents)
-    except OSError as error:
-        raise BackupError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
-    except ArchiveError as error:
-        raise type(error)(f"{path} was not imported. {error.what}", error.next_step) from None
+    with explained(path), plain_tar(path, identity) as tar:
+        files = ArchiveFiles(tar)
+        if files.fatal:
+            raise ArchiveError(files.fatal[0].what, AGAIN)
+        contents = read(files)
+        _is_managers(contents)
+        return _cluster_of(contents)
 
 
 def _imported(

@@ -1,4 +1,4 @@
-"""What importing a hand-made archive of UCP and of DTR has in common."""
+"""What importing an archive that somebody made by hand has in common, whatever it is of."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import BinaryIO
 import msgspec
 
 from swarmtui.backups.catalogue import CLUSTER_ID, Catalogue, Entry, backup_id
-from swarmtui.backups.crypt import Encryption
+from swarmtui.backups.crypt import Encryption, WrongIdentityError
 from swarmtui.backups.errors import ArchiveError, BackupError
 from swarmtui.backups.manifest import Manifest
 from swarmtui.backups.plain import CHUNK, digest_of
+from swarmtui.backups.ucp.openpgp import WrongPassphraseError
 from swarmtui.model.text import one_line
 
 NEWEST = "When it was taken is the time of its newest file."
@@ -52,6 +53,14 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BackupError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    except WrongPassphraseError:
+        # Before it is open nobody knows whose backup it is, and so whose passphrase it wants.
+        raise WrongIdentityError(
+            f"{path} was not imported. It is sealed with a passphrase (OpenPGP), and the one that was given does not "
+            "open it.",
+            "Give the one that this file was sealed with: UCP's of that time for a backup of UCP; for one of DTR, "
+            "which DTR itself does not seal, that of whoever ran gpg on it.",
+        ) from None
     except ArchiveError as error:
         raise type(error)(f"{path} was not imported. {error.what}", error.next_step) from None
 

@@ -19,7 +19,7 @@ from swarmtui.backups.manifest import Manifest
 from swarmtui.backups.plain import CHUNK, Plain, digest_of, plain_tar
 from swarmtui.backups.raft import Contents, Problem, read
 from swarmtui.backups.records import TierResult, Verification, judged, with_rehearsal
-from swarmtui.model.inventory import compare
+from swarmtui.model.inventory_diff import compare
 from swarmtui.model.text import one_line
 from swarmtui.vault.secret import Secret, fingerprint
 

@@ -16,7 +16,7 @@ from swarmtui.cli.status import as_json_object, found_in, print_cluster
 from swarmtui.cli.ucp_words import ucp_lines
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.health import Severity
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.runbooks.swarm.managers import Seen, look
 from swarmtui.runbooks.ucp.missing import Missing, look_for_missing
 from swarmtui.session import Session

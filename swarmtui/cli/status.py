@@ -18,7 +18,7 @@ from swarmtui.errors import SwarmtuiError
 from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.health import Finding, Severity, findings
 from swarmtui.model.quorum import quorum
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.session import Session
 
 SCHEMA = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from swarmtui.config.tables import ADDRESS_SHAPE, first_wrong, is_url, nobody
+from swarmtui.config.tables import first_wrong, no_address, nobody
 
 
 class DtrConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,8 +34,6 @@ def wrong_in_dtr(table: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _wrong_value(key: str, said: Any) -> tuple[str, str] | None:
-    if key == "url" and said and not is_url(said):
-        return '"url": that is no address of DTR', ADDRESS_SHAPE
-    if key == "replicas" and (odd := next((name for name, url in said.items() if not is_url(url)), "")):
-        return f'"replicas": what stands at "{odd}" is no address of DTR', ADDRESS_SHAPE
+    if key in ("url", "replicas"):
+        return no_address(key, said, "DTR")
     return nobody(said) if key == "username" and said else None

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from swarmtui.config import state_dir
-from swarmtui.model.swarm import ManagerStatus, Node, NodeDescription, NodeSpec, NodeStatus, Role, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import ManagerStatus, Node, NodeDescription, NodeSpec, NodeStatus, Role
 
 SCHEMA = 1
 LARGEST = 16 << 20

@@ -57,6 +57,18 @@ def is_url(text: str) -> bool:
     return parts.scheme == "https" and bool(parts.hostname) and port != 0 and bare and text.isprintable()
 
 
+def no_address(key: str, said: str | Mapping[str, str], product: str) -> tuple[str, str] | None:
+    """That a product cannot be at an address, and what to do; None for one that can be, or is not given.
+
+    Args:
+        said: the address, or name of a node → the address there.
+    """
+    if isinstance(said, str):
+        return (f'"{key}": that is no address of {product}', ADDRESS_SHAPE) if said and not is_url(said) else None
+    odd = next((name for name, url in said.items() if not is_url(url)), "")
+    return (f'"{key}": what stands at "{odd}" is no address of {product}', ADDRESS_SHAPE) if odd else None
+
+
 def nobody(username: str) -> tuple[str, str] | None:
     """That nobody is called so, and what to do; None where somebody may be."""
     if username.strip() and username.isprintable():

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from swarmtui.config.tables import ADDRESS_SHAPE, first_wrong, is_url, nobody
+from swarmtui.config.tables import first_wrong, no_address, nobody
 
 
 class UcpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,8 +32,6 @@ def wrong_in_ucp(table: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _wrong_value(key: str, said: Any) -> tuple[str, str] | None:
-    if key == "url" and said and not is_url(said):
-        return '"url": that is no address of UCP', ADDRESS_SHAPE
-    if key == "managers" and (odd := next((name for name, url in said.items() if not is_url(url)), "")):
-        return f'"managers": what stands at "{odd}" is no address of UCP', ADDRESS_SHAPE
+    if key in ("url", "managers"):
+        return no_address(key, said, "UCP")
     return nobody(said) if key == "username" else None

@@ -23,7 +23,7 @@ from swarmtui.link.node_engines import HostOf
 from swarmtui.link.target import SshTarget, TcpTarget, parse_target
 from swarmtui.link.ucp.watching import UcpWatch
 from swarmtui.model.backups import BackupHolding
-from swarmtui.model.swarm import KeyHolding, Snapshot
+from swarmtui.model.snapshot import KeyHolding, Snapshot
 from swarmtui.opening import Opening, node_target
 from swarmtui.vault import Kind, Vault, VaultError
 from swarmtui.vault.holding import compare, keep_comparing

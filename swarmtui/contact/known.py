@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from swarmtui.finding import Connection, Phase
 from swarmtui.link.changes import Changes
 from swarmtui.link.reasons import LinkError
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 
 
 class Known:

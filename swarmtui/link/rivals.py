@@ -15,7 +15,8 @@ import msgspec
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.link.target import SshTarget
-from swarmtui.model.swarm import Info, Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Info, Node
 
 if TYPE_CHECKING:
     from swarmtui.link.engine import Engine

@@ -20,7 +20,9 @@ from swarmtui.link.pace import rest
 from swarmtui.link.reasons import LinkError
 from swarmtui.link.wanted import Wanted
 from swarmtui.model.objects import Config, Network, Secret, Volume
-from swarmtui.model.swarm import COLLECTIONS, ON_DEMAND, Info, Node, Reading, Service, Snapshot, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.snapshot import COLLECTIONS, ON_DEMAND, Reading, Snapshot
+from swarmtui.model.swarm import Info, Node
 
 POLL_SECONDS = 2.0
 """Pause between two polls of a quiet cluster."""

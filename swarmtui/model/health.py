@@ -13,7 +13,8 @@ from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.dtr.health import dtr_findings
 from swarmtui.model.finding import Finding, Severity, alarms
 from swarmtui.model.quorum import Quorum, quorum, tolerance_of
-from swarmtui.model.swarm import Availability, Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Availability, Node
 from swarmtui.model.ucp.health import ucp_findings
 from swarmtui.model.ucp.status import runs_ucp
 

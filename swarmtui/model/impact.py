@@ -9,7 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from swarmtui.model.placement import broken_constraints, place, rooms
-from swarmtui.model.swarm import Availability, Node, Service, Snapshot, Task, TaskSpec
+from swarmtui.model.services import Service, Task, TaskSpec
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Availability, Node
 
 
 class ServiceImpact(Struct, frozen=True):

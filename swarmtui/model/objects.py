@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from swarmtui.model.swarm import ApiStruct, NetworkAttachment, Service, Snapshot, Version
+from swarmtui.model.services import NetworkAttachment, Service
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import ApiStruct, Version
 
 STACK_LABEL = "com.docker.stack.namespace"
 """Label by which `docker stack` knows what it made."""

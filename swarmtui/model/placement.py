@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from swarmtui.model.swarm import GenericResource, Node, Platform, Resources, Service, Task, TaskSpec
+from swarmtui.model.services import Service, Task, TaskSpec
+from swarmtui.model.swarm import GenericResource, Node, Platform, Resources
 
 _CONSTRAINT = re.compile(r"^\s*([A-Za-z][\w.\-]*)\s*(==|!=)\s*(.*?)\s*$")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from swarmtui.model.recovery_terms import Advice, Condition, Kept, Member, Way, Worker
+from swarmtui.model.text import listed
 
 
 class Ways:
@@ -100,16 +101,15 @@ class Ways:
 
     def recreate(self, backup: Kept) -> Advice:
         """The quorum holds, and content is gone that a backup has."""
-        names = ", ".join(backup.gone[:5]) + (f" and {len(backup.gone) - 5} more" if len(backup.gone) > 5 else "")
-        because = f"Backup {backup.id} ({backup.age} old) has what the Swarm has no more: {names}."
+        because = f"Backup {backup.id} ({backup.age} old) has what the Swarm has no more: {listed(backup.gone)}."
         return self._run(Way.RECREATE, because, (backup.id,), "swarm.recreate", {"backup": backup.id})
 
     def restore_ucp(self, backup: str, names: Sequence[str]) -> Advice:
         """The Swarm is well, and UCP has lost accounts."""
-        some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         because = (
-            f"Backup {backup} of UCP has accounts that UCP has no more: {some}. If nobody meant to delete them, UCP "
-            "alone is restored: the Swarm and its services are left alone; what was changed in UCP since is lost."
+            f"Backup {backup} of UCP has accounts that UCP has no more: {listed(names)}. If nobody meant to delete "
+            "them, UCP alone is restored: the Swarm and its services are left alone; what was changed in UCP since is "
+            "lost."
         )
         return self._run(Way.UCP, because, (backup,), "ucp.restore", {"backup": backup})
 

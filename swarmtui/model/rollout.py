@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from swarmtui.model.impact import Impact, ServiceImpact, local_data, no_suitable_node
 from swarmtui.model.placement import Room, broken_constraints, generic_amounts, host_ports, place, reservations, rooms
-from swarmtui.model.swarm import Availability, Node, Resources, Service, ServiceSpec, Snapshot, Task, UpdateConfig
+from swarmtui.model.services import Service, ServiceSpec, Task, UpdateConfig
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Availability, Node, Resources
 
 NO_CONFIG = UpdateConfig(parallelism=1)
 """How the engine replaces the tasks of a service that says nothing about it (swarmkit, api/defaults)."""

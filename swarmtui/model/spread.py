@@ -17,7 +17,9 @@ from msgspec import Struct
 from swarmtui.model.impact import local_data
 from swarmtui.model.placement import Room, generic_amounts, host_ports, reservations, rooms
 from swarmtui.model.rollout import NO_CONFIG, may_run
-from swarmtui.model.swarm import Node, Platform, Service, Snapshot, Task, UpdateConfig
+from swarmtui.model.services import Service, Task, UpdateConfig
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node, Platform
 
 NEARLY_EMPTY = 0.5
 """A node with less than this part of the mean number of tasks is worth filling, though every service is even."""

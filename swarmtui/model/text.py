@@ -70,3 +70,9 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """Names in one line: "a, b, c and 4 more"."""
     shown = ", ".join(one_line(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def first_few(sentences: Sequence[str], most: int = 5, what: str = "") -> str:
+    """Sentences, one after another: "It is down. So is the other. And 4 more hosts."; what: of what there are more."""
+    shown = " ".join(sentences[:most])
+    return f"{shown} And {len(sentences) - most} {f'more {what}'.strip()}." if len(sentences) > most else shown

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from swarmtui.model.swarm import COLLECTIONS, Snapshot
+from swarmtui.model.snapshot import COLLECTIONS, Snapshot
 from swarmtui.runbooks import node_steps
 from swarmtui.runbooks.node_steps import NodeStep
 from swarmtui.runbooks.runbook import Facts, Shown, StepError, Voice

@@ -21,7 +21,7 @@ from swarmtui.model.objects import (
     secret_users,
     stack_of,
 )
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.blob_steps import STDIN, CreateBlob, blob_id, content_of

@@ -11,8 +11,8 @@ import msgspec
 
 from swarmtui.errors import SwarmtuiError
 from swarmtui.model.rollout import impact_of_rollouts
+from swarmtui.model.snapshot import COLLECTIONS
 from swarmtui.model.spread import ServiceSpread, Spread, spread_of
-from swarmtui.model.swarm import COLLECTIONS
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param

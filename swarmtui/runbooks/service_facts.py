@@ -17,7 +17,9 @@ from swarmtui.link.decode import decode_one
 from swarmtui.model.health import runs_ucp
 from swarmtui.model.objects import stack_of
 from swarmtui.model.rollout import Rollout, removal_of, rollout_of
-from swarmtui.model.swarm import ApiStruct, Service, ServiceSpec, Snapshot, UpdateStatus
+from swarmtui.model.services import Service, ServiceSpec, UpdateStatus
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import ApiStruct
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.service_change import Change, Json, differences, digest_of, restarts_all
 from swarmtui.session import Session

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarmtui.errors import EngineError
-from swarmtui.model.swarm import Service
+from swarmtui.model.services import Service
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import node_steps
 from swarmtui.runbooks.node_steps import OUT_OF_SEQUENCE_TRIES

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from swarmtui.link.decode import Collection
 from swarmtui.model.rollout import may_run, wanted_tasks
-from swarmtui.model.swarm import Service, Snapshot, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import node_steps
 from swarmtui.runbooks.node_waits import RUNNING_STATES, fresh_tasks, waiting

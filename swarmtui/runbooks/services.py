@@ -9,7 +9,8 @@ import msgspec
 
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.model.rollout import impact_of_rollouts
-from swarmtui.model.swarm import Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Runbook, binding_of

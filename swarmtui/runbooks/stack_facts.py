@@ -17,8 +17,8 @@ import msgspec
 from swarmtui.errors import EngineError, SwarmtuiError, UsageError
 from swarmtui.model.compose import NAMESPACE, Named, Stack
 from swarmtui.model.placement import constraint_holds
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.stack_diff import StackDiff, compare, shape_of
-from swarmtui.model.swarm import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.blob_steps import BLOB_BYTES
 from swarmtui.runbooks.compose_files import Blob, ComposeFile, load

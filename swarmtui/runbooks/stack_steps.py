@@ -14,8 +14,8 @@ from typing import Any
 
 from swarmtui.errors import EngineError
 from swarmtui.model.compose import NAMESPACE
+from swarmtui.model.services import Task
 from swarmtui.model.stack_diff import same_image, shape_of
-from swarmtui.model.swarm import Task
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.compose_files import load
 from swarmtui.runbooks.manager_docker import docker

@@ -14,7 +14,8 @@ from swarmtui.backups.errors import BackupError
 from swarmtui.backups.plain import plain_tar
 from swarmtui.backups.verify import Cancelled, Progress, verify
 from swarmtui.errors import UsageError
-from swarmtui.model.inventory import Inventory, differences
+from swarmtui.model.inventory import Inventory
+from swarmtui.model.inventory_diff import differences
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.swarm.backups.backup_objects import read_contents
 from swarmtui.ui.describe import Lines

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from swarmtui.model.swarm import Node, Resources, Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node, Resources
 
 OF_DOCKER = "com.docker."
 """Labels that docker itself puts on what it makes (a stack's namespace and image): nobody changes those by hand."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from swarmtui.model.dtr.status import Cluster, cluster, runs_dtr
 from swarmtui.model.health import Finding, alarms, findings
 from swarmtui.model.quorum import Quorum, quorum
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.ucp.status import product
 from swarmtui.ui.cells import Rows
 from swarmtui.ui.views import Env, Maker, view

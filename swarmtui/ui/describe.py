@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from swarmtui.model.health import Finding, Severity
-from swarmtui.model.swarm import Node, Snapshot, when
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node, when
 from swarmtui.model.text import harmless, one_line
 from swarmtui.ui.header import coarse_age
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from swarmtui.backups.manifest import HOT
 from swarmtui.backups.records import TIERS
-from swarmtui.model.inventory import KINDS, Difference, Item, NodeItem, ServiceItem
+from swarmtui.model.inventory import KINDS, Item, NodeItem, ServiceItem
+from swarmtui.model.inventory_diff import Difference
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import age
 from swarmtui.ui.describe import Lines, fact_lines

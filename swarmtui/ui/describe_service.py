@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swarmtui.model.objects import stack_of
-from swarmtui.model.swarm import ContainerSpec, Resources, Service, Snapshot, Task, UpdateConfig
+from swarmtui.model.services import ContainerSpec, Service, Task, UpdateConfig
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Resources
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import age_of
 from swarmtui.ui.cells import natural

@@ -21,7 +21,7 @@ from swarmtui.errors import SwarmtuiError
 from swarmtui.link.hostkeys import HostKeyQuestion
 from swarmtui.model.health import Finding, Severity, alarms, findings
 from swarmtui.model.quorum import Quorum, quorum
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.opening import Opening, find
 
 if TYPE_CHECKING:

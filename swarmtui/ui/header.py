@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.dtr.status import Cluster
-from swarmtui.model.swarm import KeyHolding, Snapshot
+from swarmtui.model.snapshot import KeyHolding, Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.derive import Derived
 

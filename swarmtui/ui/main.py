@@ -19,7 +19,7 @@ from swarmtui.ui.table import Table, natural
 from swarmtui.ui.views import BEFORE, HISTORY, TITLES
 
 if TYPE_CHECKING:
-    from swarmtui.model.swarm import Task
+    from swarmtui.model.services import Task
 
 COMMANDS = {
     "alarms": "alarms",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from swarmtui.errors import EngineError, SwarmtuiError
-from swarmtui.model.swarm import KeyHolding, Snapshot
+from swarmtui.model.snapshot import KeyHolding, Snapshot
 from swarmtui.vault.secret import Secret, VaultError
 from swarmtui.vault.vault import Vault
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from swarmtui.model.inventory import Comparison
+from swarmtui.model.inventory_diff import Comparison
 from tests.backups import frames
 from tests.backups.campaign import COUNT, Judged, judge
 from tests.backups.corruptions import BASES, KINDS, case, good

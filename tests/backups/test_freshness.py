@@ -20,7 +20,7 @@ from swarmtui.config import BackupsConfig, load
 from swarmtui.demo.serve import Demo
 from swarmtui.link.person import Nobody
 from swarmtui.model.backups import BackupHolding
-from swarmtui.model.swarm import Reading, Snapshot
+from swarmtui.model.snapshot import Reading, Snapshot
 from swarmtui.opening import find
 from swarmtui.session import Session
 from swarmtui.ui.header import backup_words

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from swarmtui.model.inventory import Inventory, Item, NetworkItem, NodeItem, ServiceItem, compare, differences
+from swarmtui.model.inventory import Inventory, Item, NetworkItem, NodeItem, ServiceItem
+from swarmtui.model.inventory_diff import compare, differences
 
 WEB = ServiceItem(id="s1", name="web", version=20, image="alpine:1", replicas=2, networks=("front",), labels={"a": "b"})
 AGENT = ServiceItem(id="s2", name="agent", version=21, image="alpine:1", mode="global")

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import pytest
 
 from swarmtui.link.hostkeys import HostKeyQuestion
+from swarmtui.link.person import Nobody
+from swarmtui.link.reasons import LinkError
+from swarmtui.link.ssh import SshHost
 from swarmtui.link.ssh_settings import SshSettings
 from swarmtui.link.target import SshTarget
 
+SECRET = "planted-Pa55phrase"
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"}
 PING = (200, b"OK", "Api-Version: 1.41", "Ostype: linux")
 MANAGER = {"ID": "x", "Name": "mgr1", "Swarm": {"NodeID": "n1", "LocalNodeState": "active", "ControlAvailable": True}}
@@ -344,3 +349,21 @@ def settings(folder: Path, **changes: Any) -> SshSettings:
     if not config.exists():
         config.write_text("")
     return SshSettings(**{"config_file": config, "known_hosts": folder / "known_hosts", **changes})
+
+
+async def refused(target: SshTarget, folder: Path, person: Any = None, **changes: Any) -> LinkError:
+    """Why a host does not let in."""
+    with pytest.raises(LinkError) as caught:
+        host = await SshHost.connect(target, settings(folder, **changes), person or Nobody())
+        await host.close()
+    assert caught.value.what and caught.value.next_step
+    return caught.value
+
+
+def write_locked(home: Path, key: asyncssh.SSHKey, *, public: bool = True, name: str = "id_ed25519") -> Path:
+    """A private key of which SECRET is the passphrase."""
+    path = home / ".ssh" / name
+    key.write_private_key(path, passphrase=SECRET, rounds=50)
+    if public:
+        key.write_public_key(f"{path}.pub")
+    return path

@@ -13,7 +13,8 @@ from swarmtui.errors import EngineError
 from swarmtui.link import decode
 from swarmtui.link.decode import Collection, decode_one, volumes_of
 from swarmtui.model.objects import Config, Volume
-from swarmtui.model.swarm import Info, Node, Service, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.swarm import Info, Node
 from tests import builders as b
 
 

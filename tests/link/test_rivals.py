@@ -13,7 +13,8 @@ from swarmtui.link import rivals
 from swarmtui.link.person import Nobody
 from swarmtui.link.rivals import is_rival
 from swarmtui.model.health import findings
-from swarmtui.model.swarm import Cluster, Info, Node, Snapshot, SwarmInfo
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Cluster, Info, Node, SwarmInfo
 from swarmtui.opening import find
 from swarmtui.session import Session
 from tests import builders as b

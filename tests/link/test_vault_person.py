@@ -12,8 +12,7 @@ from swarmtui.link.ssh import SshHost
 from swarmtui.vault import Kind, Named, Secret, Sources, Vault
 from swarmtui.vault.keeper import Keeper
 from swarmtui.vault.person import VaultPerson
-from tests.link.support import Asked, FakeHost, settings
-from tests.link.test_ssh import SECRET, refused, write_locked
+from tests.link.support import SECRET, Asked, FakeHost, refused, settings, write_locked
 from tests.vault.stores import Durable
 
 

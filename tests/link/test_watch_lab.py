@@ -12,7 +12,7 @@ import pytest
 from swarmtui.config import load
 from swarmtui.link.person import Nobody
 from swarmtui.model.objects import config_users, network_users, secret_users, volume_users
-from swarmtui.model.swarm import ON_DEMAND
+from swarmtui.model.snapshot import ON_DEMAND
 from swarmtui.opening import find
 from swarmtui.session import Session
 from tests.actions.conftest import swarm  # noqa: F401  # a fixture: both engines

@@ -12,7 +12,7 @@ from swarmtui.link import pace
 from swarmtui.link import watch as watch_module
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.model.objects import Secret
-from swarmtui.model.swarm import ON_DEMAND, Reading, Snapshot
+from swarmtui.model.snapshot import ON_DEMAND, Reading, Snapshot
 from tests.link.watching import INFO, Engine, until, watching
 
 ALL: dict[str, Any] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from swarmtui.link.heard import Heard
 from swarmtui.link.watch import Watch
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from tests import builders as b
 
 INFO: b.Json = {"Name": "mgr1", "Swarm": {"NodeID": "n1", "Cluster": {"ID": "c1"}}}

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from swarmtui.model.health import Severity, alarms, findings
-from swarmtui.model.swarm import KeyHolding
+from swarmtui.model.snapshot import KeyHolding
 from tests import builders as b
 
 RING = {"where": "the OS keyring (Secret Service)", "durable": True}

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from swarmtui.model.backups import BackupHolding, age_words
 from swarmtui.model.health import Finding, Severity, findings
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from tests import builders as b
 
 NOW = 1_790_000_000.0

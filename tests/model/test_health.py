@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from swarmtui.model.health import Finding, Severity, alarms, findings, runs_ucp
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from tests import builders as b
 
 NOW = 1_700_000_000.0

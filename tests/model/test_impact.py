@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from swarmtui.model.impact import Impact, ServiceImpact, impact_of, with_availability, with_labels, with_role
-from swarmtui.model.swarm import Availability, Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Availability, Node
 from tests import builders as b
 
 

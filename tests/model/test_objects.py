@@ -21,7 +21,7 @@ from swarmtui.model.objects import (
     volume_users,
     without_local,
 )
-from swarmtui.model.swarm import Reading, Snapshot
+from swarmtui.model.snapshot import Reading, Snapshot
 from tests import builders as b
 
 OVERLAY: b.Json = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from swarmtui.errors import UsageError
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.ui.cells import Cell, Row
 from swarmtui.ui.derive import Deriver
 from swarmtui.ui.filters import parse

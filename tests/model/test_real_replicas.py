@@ -8,8 +8,9 @@ from __future__ import annotations
 from swarmtui.model.health import findings
 from swarmtui.model.impact import impact_of, with_availability
 from swarmtui.model.rollout import removal_of
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.spread import spread_of
-from swarmtui.model.swarm import Availability, Snapshot
+from swarmtui.model.swarm import Availability
 from swarmtui.runbooks.swarm.recovery.forced_checks import live_replicas
 from swarmtui.ui.panes.services import counts
 from swarmtui.ui.panes.stacks import StackRows

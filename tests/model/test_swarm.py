@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from swarmtui.model.swarm import Reading, Snapshot, host_of, when
+from swarmtui.model.snapshot import Reading, Snapshot
+from swarmtui.model.swarm import host_of, when
 from tests import builders as b
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swarmtui.model.text import REPLACEMENT, harmless, harmless_json, one_line
+from swarmtui.model.text import REPLACEMENT, first_few, harmless, harmless_json, listed, one_line
 
 # Unicode's own property Bidi_Control, and what has no width at all. Written by hand from the standard.
 BIDI_CONTROL = "\u061c\u200e\u200f" + "\u202a\u202b\u202c\u202d\u202e" + "\u2066\u2067\u2068\u2069"
@@ -151,3 +151,11 @@ def test_one_line_is_one_line(text: str) -> None:
 
 def test_one_line_keeps_the_words_apart() -> None:
     assert one_line("  failed:\n\tno such\nimage ") == "failed: no such image"
+
+
+def test_of_many_the_first_are_told_and_how_many_more_there_are() -> None:
+    assert listed([]) == "" and listed(["a"]) == "a" and listed(["a", "b\nc"], 2) == "a, b c"
+    assert listed(list("abcdefg"), 3) == "a, b, c and 4 more"
+    assert first_few(["It is down."]) == "It is down."
+    assert first_few(["One.", "Two.", "Three."], 2) == "One. Two. And 1 more."
+    assert first_few(["One.", "Two.", "Three."], 1, "hosts") == "One. And 2 more hosts."

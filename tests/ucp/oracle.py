@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tests.image_lines import Reader, Run
+from tests.image_lines import Reader, Run, check_flags
 
 REPOSITORY = {"2.2.5": "docker", "3.0.4": "docker", "3.1.2": "docker", "3.2.7": "docker", "3.4.5": "mirantis"}
 VERSIONS = tuple(REPOSITORY)
@@ -88,10 +88,8 @@ runs_in, read = _READER.runs_in, _READER.read
 
 def check(run: Run) -> None:
     """Fails where a run is not as the documentation has it."""
-    commands = DOCUMENTED[run.version]
-    assert run.command in commands, f"{run.version} has no command {run.command}"
+    check_flags(run, DOCUMENTED)
     for flag, value in run.flags:
-        assert flag in commands[run.command], f"{run.command} of {run.version} has no {flag}"
         if flag in SECRETS:
             assert re.fullmatch(r"\$[A-Z_]+", value), f"a secret stands in the line: {flag}"
     docker = " ".join(run.docker)

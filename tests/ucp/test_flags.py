@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import Version
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp.image import ADMIN_PASSWORD, PASSPHRASE, Command, Hidden
+from tests.image_lines import written_in
 from tests.ucp.oracle import DOCUMENTED, REPOSITORY, VARIABLES, VERSIONS, WITHOUT_VALUE, check, read
 
 SOURCE = Path(__file__).parents[2] / "swarmtui"
@@ -139,13 +139,4 @@ def test_selinux_and_sudo() -> None:
 
 
 def test_nothing_else_writes_a_command_of_the_image() -> None:
-    allowed = {SOURCE / "runbooks/ucp/image.py"}
-    odd = [
-        str(file.relative_to(SOURCE))
-        for file in SOURCE.rglob("*.py")
-        if file not in allowed
-        and "demo" not in file.parts
-        and re.search(r'["\' ]docker (container )?run\b', file.read_text("utf-8"))
-        and re.search(r"/ucp[:\"']|\.image\b.*--|ucp:", file.read_text("utf-8"))
-    ]
-    assert odd == []
+    assert written_in(SOURCE, "ucp", {SOURCE / "runbooks/ucp/image.py"}) == []

@@ -55,7 +55,13 @@ def test_a_password_that_was_made_up_is_taken_out() -> None:
         assert parsed is not None and "s3cr3t" not in parsed.text and "(hidden)" in parsed.text
 
 
-def test_the_last_fatal_line_tells_why() -> None:
+def test_a_second_phase_tells_why_and_the_first_that_it_failed() -> None:
+    lines = logs.read("FATA[0003] the disk is full\nINFO[0011] bye\nFATA[0011] Phase 2 returned error code: 1\n")
+    assert logs.why_failed(lines) == "the disk is full; Phase 2 returned error code: 1"
+    assert logs.why_failed(logs.read("FATA[0003] no\nFATA[0003] no\n")) == "no"
+
+
+def test_a_fatal_line_tells_why_before_errors() -> None:
     lines = logs.read("ERRO[0001] first\nFATA[0002] reconcile exited with non-zero status: 1\ndocker: bye\n")
     assert logs.why_failed(lines) == "reconcile exited with non-zero status: 1"
     assert (

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from swarmtui.model.finding import Finding, Severity
 from swarmtui.model.health import findings
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.ucp import status
 from swarmtui.model.ucp.status import BALANCER, Door, Parts, UcpSeen
 from tests import builders as b

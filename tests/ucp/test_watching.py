@@ -14,7 +14,8 @@ from swarmtui.errors import EngineError
 from swarmtui.link.ucp import watching
 from swarmtui.link.ucp.parts import read_parts
 from swarmtui.link.ucp.watching import UcpWatch
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.ucp.status import BALANCER, Door, UcpSeen
 from tests.runbooks.support import Completed
 from tests.ucp import seen as s

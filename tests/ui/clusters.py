@@ -117,5 +117,7 @@ async def reads(driver: Driver, cluster: str, *words: str) -> None:
     await driver.until(f"{cluster}: {words}", lambda: all(word in line(driver, cluster) for word in words))
 
 
-async def left(driver: Driver) -> None:
+async def left(driver: Driver) -> Any:
+    """Waits until the page is left; for which cluster, None for none."""
     await driver.until("it is left", lambda: driver.app._exit)
+    return driver.app.return_value

@@ -11,7 +11,8 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
 from typing import Any
@@ -36,6 +37,7 @@ COLUMNS = (
     Column("address", "ADDRESS", wide=True),
     Column("labels", "LABELS", flex=1, min_width=8, priority=1),
 )
+SMALL = (Column("name", "NAME"), Column("state", "STATE"))
 
 
 class TableApp(App[None]):
@@ -109,6 +111,29 @@ async def settle(pilot: Pilot[None]) -> None:
     await pilot.pause()
     await asyncio.sleep(0.05)
     await pilot.pause()
+
+
+def row(name: str, state: str = "Ready", sort: Any = None) -> Row:
+    """A row of a table with the columns SMALL."""
+    return (Cell(name, "", sort), Cell(state))
+
+
+def rows_of(*names: str) -> dict[str, Row]:
+    return {name: row(name) for name in names}
+
+
+@asynccontextmanager
+async def opened(table: Table, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[TableApp, Pilot[None]]]:
+    """An app around a table that was painted once."""
+    app = TableApp(table)
+    async with app.run_test(headless=False, size=size) as pilot:
+        await settle(pilot)
+        yield app, pilot
+
+
+def screen(app: TableApp) -> list[str]:
+    """What the terminal shows, line by line."""
+    return [app.output.screen.line(y, app.size.width) for y in range(app.size.height)]
 
 
 class Gaps:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmtui.demo.serve import Demo
-from swarmtui.link.dtr import watching
+from swarmtui.link.dtr import behind, watching
 from swarmtui.link.ucp import watching as ucp_watching
 from swarmtui.vault import Kind, Secret
 from tests.driver import Driver
@@ -136,3 +136,21 @@ async def test_the_keys_of_the_view_begin_what_is_done_with_dtr(tmp_path: Path) 
         await console.here().press("X").dialog("Remove replica", second, "docker/dtr:2.4.1 remove").leave()
         await console.here().press("B").dialog("docker/dtr:2.4.1 backup", "--log-driver none").leave()
         await console.here().press("E").told("emergency-repair")
+
+
+async def test_a_replica_that_the_load_balancer_leaves_out_is_told_until_it_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behind, "WANTED_SECONDS", 0.5)
+    async with opened(tmp_path, "platform") as (demo, console):
+        assert demo.world.dtr is not None
+        left_out = next(one for one in demo.world.dtr.replicas.values() if one.host == "dtr2")
+        demo.world.dtr_behind = {"dtr1", "dtr3"}
+        await with_password(demo, console)
+        await console.here().view("dtr").press("ctrl+r").sees("never led to dtr2").header("1 alarm")
+        told = (f"never led to {left_out.id} on dtr2", "rule dtr-balancer-lacks")
+        await console.here().press("a").at("reading").sees(*told).leave()
+        demo.world.dtr_behind.add("dtr2")
+        await console.here().press("ctrl+r").header("no alarms")
+        words = ("leads to", "by the newest 24 connections from here")
+        await console.here().select("127.0.0.1").press("d").at("reading").sees(*words).leave()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swarmtui.model.objects import SwarmEvent
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.runbooks.journal import Journal
 from swarmtui.ui.cells import Cell, Row, natural
 from swarmtui.ui.derive import Derived, Deriver

@@ -12,7 +12,7 @@ from textual import events
 
 from swarmtui import config
 from swarmtui.demo.serve import Demo
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.opening import find
 from swarmtui.runbooks import registry
 from swarmtui.ui import app, habits

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tarfile
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -166,10 +165,3 @@ def missing(contents: Contents, version: str) -> tuple[tuple[str, ...], tuple[st
             "missing."
         )
     return tuple(bad), tuple(told)
-
-
-def listed(names: Iterable[str]) -> str:
-    """A few names in a line."""
-    found = sorted(names)
-    more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-    return ", ".join(one_line(name)[:60] for name in found[:6]) + more

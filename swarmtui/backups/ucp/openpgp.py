@@ -48,6 +48,10 @@ _NO_KEY = "No key to decrypt"
 _TRUNCATED = ("EOF", "manipulated", "Malformed")
 
 
+class WrongPassphraseError(WrongIdentityError):
+    """None of the passphrases opens an OpenPGP message; whose they were only the caller knows."""
+
+
 def form_of(head: bytes) -> Form:
     """What a file is, by its first `HEAD` bytes; "" for nothing that a backup of UCP can be.
 
@@ -95,7 +99,8 @@ def stream(
 
     Raises:
         NoIdentityError: it is sealed, and no passphrase is known.
-        WrongIdentityError: none of them opens it.
+        WrongPassphraseError: none of them opens it.
+        WrongIdentityError: the identity does not.
         ArchiveError: it is damaged, or no backup of UCP at all.
         OSError: it cannot be read.
     """
@@ -196,7 +201,7 @@ def _refused(said: str, tried: int, *, any_came: bool) -> ArchiveError:
     """Why it does not open, of the library's first line."""
     if _NO_KEY in said and not any_came:
         which = "the passphrase that is known does not open it" if tried == 1 else f"none of {tried} passphrases does"
-        return WrongIdentityError(
+        return WrongPassphraseError(
             f"It is sealed with UCP's passphrase, and {which}.",
             "Keep the one of that time: swarmtui secrets set ucp-passphrase CLUSTER_ID",
         )

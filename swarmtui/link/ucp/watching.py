@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from swarmtui.link.node_engines import EngineOf, Get, HostOf, NodeEngines, Opener, Through, from_inside, within
 from swarmtui.link.rounds import Rounds, Work
 from swarmtui.link.ucp.parts import read_parts
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.ucp.status import BALANCER, Certificate, Component, Door, Parts, UcpSeen, port_of, runs_ucp
 from swarmtui.model.url import https_url
 

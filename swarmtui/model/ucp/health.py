@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from swarmtui.model.finding import Finding, Severity
-from swarmtui.model.swarm import Availability, Node, Snapshot, when
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Availability, Node, when
 from swarmtui.model.text import listed, one_line, sentence
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.status import BALANCER, Door

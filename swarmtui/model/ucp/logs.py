@@ -85,11 +85,19 @@ def read(output: str) -> tuple[Line, ...]:
 
 
 def why_failed(lines: Iterable[Line]) -> str:
-    """The fatal line, else the last error, else what came last without a level; "" where nothing tells."""
+    """What was fatal, else the last error, else what came last without a level; "" where nothing tells.
+
+    What a second phase says of its end comes before what the first one says of that: both are told.
+    """
     found: dict[str, str] = {}
+    fatal: list[str] = []
     for line in lines:
         found[line.level] = line.text
-    return next((found[level] for level in ("fatal", "error", "") if found.get(level)), "").rstrip(". ")
+        if line.fatal:
+            fatal.append(line.text.rstrip(". "))
+    if fatal:
+        return "; ".join(dict.fromkeys((fatal[0], fatal[-1])))
+    return next((found[level] for level in ("error", "") if found.get(level)), "").rstrip(". ")
 
 
 def progress(line: Line, images: int = 0) -> Progress | None:

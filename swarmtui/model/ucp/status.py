@@ -12,7 +12,9 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from swarmtui.model.container import Container
-from swarmtui.model.swarm import Node, Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 

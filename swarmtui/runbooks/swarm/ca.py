@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from swarmtui.errors import EngineError, RefusedError
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.node_waits import wait_line
 from swarmtui.runbooks.params import Param
@@ -108,12 +108,11 @@ class RotateRoot(Step):
             return "", done, len(nodes)
         if not behind:
             return "Every node has its new certificate; the Swarm is about to drop the old root.", done, len(nodes)
-        told = ", ".join(
-            f"{node.name} ({node.status.state})" if node.status.state != "ready" else node.name for node in behind[:8]
+        told = listed(
+            [f"{one.name} ({one.status.state})" if one.status.state != "ready" else one.name for one in behind], 8
         )
-        more = f" and {len(behind) - 8} more" if len(behind) > 8 else ""
         what = "still have a certificate of the old CA" if now.rotating else "do not yet trust the new root alone"
-        return f"{done} of {len(nodes)} nodes follow; {told}{more} {what}.", done, len(nodes)
+        return f"{done} of {len(nodes)} nodes follow; {told} {what}.", done, len(nodes)
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:
         async def not_begun(now: SwarmObject) -> bool:

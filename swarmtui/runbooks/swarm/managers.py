@@ -19,7 +19,8 @@ from swarmtui.errors import EngineError, SwarmtuiError
 from swarmtui.link.manager import Manager
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.target import SshTarget, Target, parse_target
-from swarmtui.model.swarm import Info, Node, NodeStatus, Snapshot, host_of
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Info, Node, NodeStatus, host_of
 from swarmtui.model.text import one_line
 from swarmtui.opening import node_target
 from swarmtui.session import Session

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from swarmtui.errors import UnreachableError, UsageError
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param

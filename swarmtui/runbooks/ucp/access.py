@@ -23,15 +23,16 @@ from swarmtui.link.reasons import LinkError
 from swarmtui.link.target import TcpTarget
 from swarmtui.link.ucp.client import UcpClient
 from swarmtui.link.ucp.errors import Trouble, UcpAwayError, UcpError
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.facts import Version
 from swarmtui.model.url import https_url
+from swarmtui.runbooks.image.job import ask_image
 from swarmtui.runbooks.runbook import StepError
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where, where
 from swarmtui.runbooks.ucp.image import Command
-from swarmtui.runbooks.ucp.image_job import ask_image
 from swarmtui.session import Session
 from swarmtui.vault import Secret
 

@@ -14,17 +14,20 @@ from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts as ucp
 from swarmtui.runbooks import params
 from swarmtui.runbooks.image.archive import alive
+from swarmtui.runbooks.image.job import LOAD
 from swarmtui.runbooks.nodes import WAIT
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Rule, Runbook, Step, binding_of
-from swarmtui.runbooks.swarm.backups.backup_steps import Clear, Tidy, WaitUcp
+from swarmtui.runbooks.swarm.backups.backup_steps import Clear, Tidy, WaitContainers
 from swarmtui.runbooks.swarm.custody import custody_rules
 from swarmtui.runbooks.ucp.backup_facts import UcpBackupFacts, survey
-from swarmtui.runbooks.ucp.backup_steps import FetchUcp, KeepPassphrase, MakeArchive, Resume, VerifyUcp
+from swarmtui.runbooks.ucp.backup_steps import FetchUcp, MakeArchive, Resume, VerifyUcp
 from swarmtui.runbooks.ucp.image import PASSPHRASE, Command, Hidden
-from swarmtui.runbooks.ucp.image_job import LOAD
+from swarmtui.runbooks.ucp.keeping import KeepNew
 from swarmtui.session import Session
+from swarmtui.vault import Kind
 
+PASSPHRASE_BYTES: Final = 24
 SPARE: Final = 32 << 20
 """Bytes that must stay free besides the archive."""
 PAUSES: Final = ("2.2", "3.0", "3.1")
@@ -214,10 +217,12 @@ def _steps(found: UcpBackupFacts, command: Command, wait: int) -> tuple[Step, ..
         )
     if not found.passphrase:
         steps.append(
-            KeepPassphrase(
+            KeepNew(
                 id="passphrase",
                 title="Make a passphrase, and keep it in the vault",
                 why="It is kept before anything is sealed with it: without it the backup is worth nothing.",
+                kind=Kind.UCP_PASSPHRASE,
+                size=PASSPHRASE_BYTES,
                 cluster_id=known.cluster_id,
                 cluster=known.cluster,
                 durable=bool(found.custody.get("durable")),
@@ -250,7 +255,7 @@ def _steps(found: UcpBackupFacts, command: Command, wait: int) -> tuple[Step, ..
             containers=manager.well,
             if_stopped=f"UCP's containers on {name} may be stopped: docker ps -a --filter name=ucp-",
         ),
-        WaitUcp(
+        WaitContainers(
             id="healthy",
             title=f"Wait until UCP on {name} is healthy",
             why="Only then the next manager may be touched.",

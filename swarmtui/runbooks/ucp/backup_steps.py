@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -14,16 +13,16 @@ from swarmtui.backups.keys import ucp_passphrases
 from swarmtui.backups.manifest import UcpAccount
 from swarmtui.link.jobs import Job, JobState
 from swarmtui.runbooks.image.archive import WriteArchive
+from swarmtui.runbooks.image.job import ImageJob, run_image
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
-from swarmtui.runbooks.swarm.backups.fetch import Fetch, Verify
+from swarmtui.runbooks.swarm.backups.fetch import Fetch, NoArchiveError, Verify
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp import places
 from swarmtui.runbooks.ucp.access import Access
 from swarmtui.runbooks.ucp.backup_facts import accounts_now
 from swarmtui.runbooks.ucp.image import PASSPHRASE, Command
-from swarmtui.runbooks.ucp.image_job import ImageJob, run_image
 from swarmtui.session import Session
-from swarmtui.vault import Kind, Secret
+from swarmtui.vault import Secret
 
 if TYPE_CHECKING:
     from swarmtui.backups.catalogue import Entry
@@ -31,37 +30,6 @@ if TYPE_CHECKING:
     from swarmtui.backups.manifest import Manifest
 
 RESTART_SECONDS: Final = 600.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeepPassphrase(Step):
-    """Makes a passphrase for UCP's backups, and keeps it in the vault before anything is sealed with it."""
-
-    cluster_id: str
-    cluster: str
-    durable: bool
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        return (Shown(f"openssl rand -base64 24 | swarmtui secrets set ucp-passphrase {self.cluster_id}", here=True),)
-
-    async def already_done(self, session: Session, before: Facts) -> str:
-        there = await session.vault.get(Kind.UCP_PASSPHRASE, self.cluster_id)
-        return f"{session.vault.where} has one." if there is not None else ""
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        made = Secret(secrets.token_urlsafe(24))
-        durable = await session.vault.put(Kind.UCP_PASSPHRASE, self.cluster_id, made, name=self.cluster)
-        if self.durable and not durable:
-            raise StepError(
-                f"The passphrase would be kept in {session.vault.where}, and be lost with this program.",
-                "Unlock or mend the keyring, then retry.",
-            )
-        voice.say(f"A new passphrase is kept in {session.vault.where}. Put it on the escrow sheet as well.")
-
-    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not await self.already_done(session, before):
-            raise StepError("The vault does not have the passphrase.", "Retry.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +162,7 @@ class FetchUcp(Fetch[tuple[UcpAccount, ...] | None]):
             assert plain is not None
             form = form_of(plain.read(HEAD))
         if form != "openpgp":
-            raise StepError(
+            raise NoArchiveError(
                 "What UCP wrote is no archive sealed with the passphrase: it is not kept.",
                 "Look at what its command said above, then begin a new backup.",
             )

@@ -9,30 +9,32 @@ from typing import Final
 from swarmtui.errors import RefusedError
 from swarmtui.link import jobs
 from swarmtui.model.preflight import Finding, Level, Measured, judge
-from swarmtui.model.text import one_line
+from swarmtui.model.text import first_few, one_line
 from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import GIB, RECOMMENDED, Size
 from swarmtui.model.url import https_url
+from swarmtui.runbooks.image.job import ClearJob
 from swarmtui.runbooks.image.pull import PullImage
 from swarmtui.runbooks.runbook import Rule, Step
 from swarmtui.runbooks.swarm.custody import custody_rules
 from swarmtui.runbooks.ucp import own_certificates, places
 from swarmtui.runbooks.ucp.image import ADMIN_PASSWORD, Command, Hidden
-from swarmtui.runbooks.ucp.image_job import ClearJob
 from swarmtui.runbooks.ucp.install_facts import HostNow, InstallFacts
 from swarmtui.runbooks.ucp.install_steps import (
     LICENCE_NAME,
     FirstLogin,
     Install,
-    KeepPassword,
     PutCertificates,
 )
+from swarmtui.runbooks.ucp.keeping import KeepNew
 from swarmtui.runbooks.ucp.waits import WaitUcp
+from swarmtui.vault import Kind
 
 _NUMBERS: Final = re.compile(r"(\d+)\.(\d+)")
 _EE: Final = re.compile(r"17\.06\.2-ee-(\d+)")
 ALMOST: Final = 0.9
 """What a machine reports is a little less than what it was given."""
+PASSWORD_BYTES: Final = 18
 TELL: Final = 8
 """Findings that a refusal tells."""
 
@@ -92,9 +94,8 @@ class Draft:
         self.findings = tuple(sorted(found, key=lambda finding: order.index(finding.level)))
         blocking = [finding for finding in self.findings if finding.level is Level.BLOCKS]
         if blocking:
-            more = f" And {len(blocking) - TELL} more." if len(blocking) > TELL else ""
             way = next((finding.next_step for finding in blocking if finding.next_step), "Mend that, then try again.")
-            raise RefusedError(" ".join(finding.what for finding in blocking[:TELL]) + more, way)
+            raise RefusedError(first_few([finding.what for finding in blocking], TELL), way)
         for finding in self.findings:
             if finding.level is Level.WARNING:
                 self.warnings.append(f"{finding.what} {finding.next_step}".strip())
@@ -209,10 +210,12 @@ class Draft:
             if_stopped="Nothing of UCP is on the Swarm.",
         )
         if not known.kept:
-            yield KeepPassword(
+            yield KeepNew(
                 id="password",
                 title=f"Make a password for {known.admin}, and keep it",
                 why="It is made and kept before anything is installed with it: so it cannot be lost.",
+                kind=Kind.UCP_PASSWORD,
+                size=PASSWORD_BYTES,
                 cluster_id=known.cluster_id,
                 cluster=known.cluster,
                 durable=bool(known.custody["durable"]),

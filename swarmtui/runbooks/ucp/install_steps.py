@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ from swarmtui.link import jobs
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.facts import Version
+from swarmtui.runbooks.image.job import ImageJob, Result, run_image
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp import by_hand, own_certificates, places
 from swarmtui.runbooks.ucp.access import access, opened
 from swarmtui.runbooks.ucp.image import Command
-from swarmtui.runbooks.ucp.image_job import ImageJob, Result, run_image
 from swarmtui.runbooks.ucp.install_facts import licence_of
 from swarmtui.runbooks.ucp.own_certificates import OwnCertificates
 from swarmtui.runbooks.ucp.uninstall_steps import look_at_all
@@ -30,44 +29,7 @@ from swarmtui.vault import Kind, Secret
 
 INSTALL_SECONDS: Final = 3600.0
 """How long an installation is waited for; its images are pulled in it."""
-PASSWORD_BYTES: Final = 18
 LICENCE_NAME: Final = "docker_subscription.lic"
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeepPassword(Step):
-    """Makes the administrator's password and keeps it, before anything is installed with it."""
-
-    cluster_id: str
-    cluster: str
-    durable: bool
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        made = Shown(f"openssl rand -base64 {PASSWORD_BYTES}", here=True)
-        return (Shown(f"swarmtui secrets set {Kind.UCP_PASSWORD} {self.cluster_id}", feed=made, here=True),)
-
-    async def already_done(self, session: Session, before: Facts) -> str:
-        found = await session.vault.find(Kind.UCP_PASSWORD, self.cluster_id)
-        return f"The password is kept in {found.where}." if found is not None else ""
-
-    async def run(self, session: Session, before: Facts, voice: Voice) -> None:
-        vault = session.vault
-        await vault.try_again()
-        await vault.open()
-        if self.durable and not vault.durable:
-            raise StepError(
-                f"The password would be kept in {vault.where}, and be lost with this program; the plan was made for a "
-                "keyring.",
-                "Unlock or mend the keyring, then retry.",
-            )
-        made = Secret(secrets.token_urlsafe(PASSWORD_BYTES))
-        await vault.put(Kind.UCP_PASSWORD, self.cluster_id, made, name=self.cluster)
-        voice.say(f"A password was made, and is kept in {vault.where}.")
-
-    async def verify(self, session: Session, before: Facts, voice: Voice) -> None:
-        if not await self.already_done(session, before):
-            raise StepError("The vault did not give the password back.", "Mend the vault, then retry.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from swarmtui.runbooks.runbook import Facts, Plan, Rule, Shown, StepError, Voice
 from swarmtui.runbooks.swarm.building.build import ADVERTISE, HOST, LISTEN_AT, WAIT, ZONE
 from swarmtui.runbooks.swarm.building.build_base import BuildStep, Seed
 from swarmtui.runbooks.swarm.building.build_facts import BuildFacts
-from swarmtui.runbooks.swarm.building.join import Join, role
+from swarmtui.runbooks.swarm.building.join import LABEL, ROLE, Join
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import where
 from swarmtui.runbooks.ucp.access import access, pings
 from swarmtui.runbooks.ucp.waits import SECONDS, WaitUcp
@@ -52,11 +52,11 @@ class JoinUcp(Join):
     summary = "make one host join a Swarm under UCP, and wait until UCP on it is well"
     params: ClassVar[Sequence[Param]] = (
         HOST,
-        Param("role", "what it is to be", role, "worker|manager", default="worker"),
+        ROLE,
         ADVERTISE,
         LISTEN_AT,
         ZONE,
-        Param("label", "labels it gets", params.labels, "KEY=VALUE[,…]"),
+        LABEL,
         WAIT,
         Param("wait-ucp", "how long to wait for UCP on it, in seconds", params.seconds, "SECONDS", default=SECONDS),
     )

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from swarmtui.model.swarm import Node, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import Version

@@ -8,20 +8,21 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from swarmtui.errors import RefusedError
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.model.ucp.facts import CONTAINER, Version
 from swarmtui.model.ucp.health import NEW_NAMES
 from swarmtui.model.url import https_url
 from swarmtui.runbooks import params
+from swarmtui.runbooks.image.job import LOAD
 from swarmtui.runbooks.image.upload import RemoveArchive, Upload, file_of
 from swarmtui.runbooks.nodes import WAIT
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Runbook, Step, binding_of
 from swarmtui.runbooks.ucp.access import Access
 from swarmtui.runbooks.ucp.image import PASSPHRASE, UNLOCK_KEY, Command, Hidden
-from swarmtui.runbooks.ucp.image_job import LOAD
 from swarmtui.runbooks.ucp.restore_facts import UcpRestoreFacts, survey
 from swarmtui.runbooks.ucp.restore_steps import (
+    MOST,
     CompareAccounts,
     PingAll,
     RestoreUcp,
@@ -31,8 +32,6 @@ from swarmtui.runbooks.ucp.uninstall import HOST_ADDRESS
 from swarmtui.runbooks.ucp.uninstall_steps import NO_JOIN, uninstall_steps
 from swarmtui.session import Session
 
-MOST: Final = 12
-"""Names in one sentence."""
 KEEPS_CERTIFICATES: Final = ("3.2", "mke")
 """Series whose restore does not make the certificates anew that the backup has (ucp-dtr.md §1.6)."""
 
@@ -166,9 +165,9 @@ def _changes(found: UcpRestoreFacts) -> list[tuple[str, str]]:
     if found.accounts is not None and backup.accounts is not None:
         back = compared(backup.accounts, found.accounts)[0]
         if back:
-            changes.append(("plain", f"Accounts that come back: {_some(back)}."))
+            changes.append(("plain", f"Accounts that come back: {listed(back, MOST)}."))
         if gone := _gone(found):
-            changes.append(("bad", f"Accounts made since then, which are LOST: {_some(gone)}."))
+            changes.append(("bad", f"Accounts made since then, which are LOST: {listed(gone, MOST)}."))
     left = [there for there in found.found.values() if not there.empty]
     if left:
         parts, volumes = sum(len(one.parts) for one in left), sum(len(one.volumes) for one in left)
@@ -205,7 +204,7 @@ def _warnings(found: UcpRestoreFacts, command: Command) -> list[str]:
         )
     if found.down:
         told.append(
-            f"Down: {_some(list(found.down))}. What of UCP is on them stays, and is in the way when they return."
+            f"Down: {listed(found.down, MOST)}. What of UCP is on them stays, and is in the way when they return."
         )
     told += [
         f"What of UCP is on {one_line(node.name)} is not known, and it is not cleaned: {found.unasked[node.id]}"
@@ -236,13 +235,8 @@ def _names(release: Version, sans: Sequence[str]) -> Sequence[str]:
         return ()
     return (
         f"{release.product} puts the certificates of the backup's time back as they were: whether "
-        f"{_some(sans)} came to be among their names, look afterwards (swarmtui doctor). {NEW_NAMES}",
+        f"{listed(sans, MOST)} came to be among their names, look afterwards (swarmtui doctor). {NEW_NAMES}",
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return ", ".join(one_line(name) for name in names[:MOST]) + more
 
 
 def _steps(found: UcpRestoreFacts, command: Command, wait: int) -> tuple[Step, ...]:

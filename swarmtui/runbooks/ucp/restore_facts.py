@@ -19,6 +19,7 @@ from swarmtui.model.quorum import quorum
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import status
 from swarmtui.model.ucp.facts import Version
+from swarmtui.runbooks.swarm.backups.here import of_product
 from swarmtui.runbooks.swarm.cluster_steps import read_swarm
 from swarmtui.runbooks.ucp import places
 from swarmtui.runbooks.ucp.access import access
@@ -102,19 +103,6 @@ class UcpRestoreFacts(msgspec.Struct, frozen=True, kw_only=True):
     username: str
 
 
-async def chosen(session: Session, name: str) -> Entry:
-    """The backup of this name; "latest" is the newest of this cluster.
-
-    Raises:
-        UsageError: there is none, or it is of a Swarm.
-        BackupError: it is broken, or the catalogue cannot be read.
-    """
-    cluster_id = session.snapshot.cluster_id if name == "latest" else None
-    entry = await asyncio.to_thread(session.backups.entry, cluster_id, name, "ucp")
-    _ = entry.whole
-    return entry
-
-
 async def survey(session: Session, params: Mapping[str, Any]) -> UcpRestoreFacts:
     """Gathers the facts; the backup is opened and read whole, before anybody thinks of removing anything.
 
@@ -130,7 +118,7 @@ async def survey(session: Session, params: Mapping[str, Any]) -> UcpRestoreFacts
             f"The Swarm has no quorum ({now}): UCP is restored into a healthy Swarm only.",
             "First the Swarm: swarmtui recover. Then the nodes that are missing, and then UCP.",
         )
-    entry = await chosen(session, params["backup"])
+    entry = await of_product(session, params["backup"], "ucp")
     backup = await _seen(session, entry)
     manager = manager_of(session, snapshot, params.get("host") or "")
     manager = msgspec.structs.replace(manager, at=await places.with_systemd(session, manager.at))

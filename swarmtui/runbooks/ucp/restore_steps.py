@@ -12,7 +12,8 @@ from swarmtui.backups.manifest import UcpAccount
 from swarmtui.errors import EngineError, RefusedError, SwarmtuiError
 from swarmtui.link.together import together
 from swarmtui.link.ucp.errors import Trouble, UcpError
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
+from swarmtui.runbooks.image.job import ImageJob, run_image
 from swarmtui.runbooks.node_waits import wait_line, waited
 from swarmtui.runbooks.runbook import Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.cluster_steps import read_key
@@ -21,7 +22,6 @@ from swarmtui.runbooks.ucp import by_hand, logins, places
 from swarmtui.runbooks.ucp.access import Access, access, dump_certs, opened, pings
 from swarmtui.runbooks.ucp.backup_facts import ill, told_of
 from swarmtui.runbooks.ucp.image import PASSPHRASE, UNLOCK_KEY, Command
-from swarmtui.runbooks.ucp.image_job import ImageJob, run_image
 from swarmtui.runbooks.ucp.places import Place
 from swarmtui.runbooks.ucp.restore_facts import passphrase_for
 from swarmtui.runbooks.ucp.uninstall_steps import NO_JOIN, ClearHosts, ClearServices, ucp_services
@@ -30,6 +30,8 @@ from swarmtui.vault import Secret
 
 SECONDS: Final = 3600.0
 POLL_SECONDS = 3.0
+MOST: Final = 12
+"""Names that a sentence tells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,11 +229,11 @@ class CompareAccounts(Step):
         missing, other = compared(self.accounts, now)
         if missing:
             raise StepError(
-                f"Accounts that the backup should have are not in UCP: {_some(missing)}.",
+                f"Accounts that the backup should have are not in UCP: {listed(missing, MOST)}.",
                 "Look at them in UCP; another backup may have them: swarmtui backups list",
             )
         if other:
-            voice.say(f"Not as they were when the backup was taken: {_some(other)}.")
+            voice.say(f"Not as they were when the backup was taken: {listed(other, MOST)}.")
         voice.say(f"All {len(self.accounts)} accounts of the backup are there.")
 
 
@@ -242,8 +244,3 @@ def compared(then: tuple[UcpAccount, ...], now: tuple[UcpAccount, ...]) -> tuple
     return sorted(before.keys() - after.keys()), sorted(
         name for name, account in after.items() if before.get(name) != account
     )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return ", ".join(one_line(name) for name in names[:12]) + more

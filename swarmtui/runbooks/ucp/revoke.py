@@ -17,7 +17,7 @@ from swarmtui.link.target import TcpTarget
 from swarmtui.link.ucp.client import UcpClient
 from swarmtui.link.ucp.errors import Trouble, UcpError
 from swarmtui.link.ucp.shapes import BundleKey
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Danger, Facts, Plan, Runbook, Shown, Step, StepError, Voice, binding_of
@@ -70,23 +70,23 @@ class RevokeBundle(Runbook):
         await session.refresh()
         known = await access(session)
         user = params.get("user") or known.username
-        url, listed = await _listed(session, known, user)
+        url, bundles = await _bundles(session, known, user)
         given = params["bundle"]
         folder = ""
         if not given:
-            told = _told(listed)
+            told = listed([_called(one) for one in bundles], TELL)
             raise UsageError(
-                f"{one_line(user)} has {_count(len(listed))}{f': {told}' if told else ''}.",
+                f"{one_line(user)} has {_count(len(bundles))}{f': {told}' if told else ''}.",
                 "Name the one to be revoked: bundle=ID, bundle=FOLDER for one that lies here, or bundle=all.",
             )
         if given == ALL:
-            chosen = listed
+            chosen = bundles
         elif "/" in given or await asyncio.to_thread(Path(given).expanduser().exists):
             folder = str(Path(given).expanduser().absolute())
             key = await asyncio.to_thread(_key_here, Path(folder))
-            chosen = tuple(one for one in listed if key in keys_of(one))
+            chosen = tuple(one for one in bundles if key in keys_of(one))
         else:
-            chosen = _named(listed, user, given)
+            chosen = _named(bundles, user, given)
         ours = await asyncio.to_thread(_our_keys, session)
         if any(key in ours for one in chosen for key in keys_of(one)):
             raise RefusedError(
@@ -98,7 +98,7 @@ class RevokeBundle(Runbook):
             url=url,
             user=user,
             chosen={one.id: _called(one) for one in chosen},
-            count=len(listed),
+            count=len(bundles),
             folder=folder,
         )
         built: Facts = msgspec.to_builtins(facts)
@@ -163,21 +163,17 @@ def _called(one: BundleKey) -> str:
     return f"{one_line(one.id)[:16]}{f' ({told})' if told else ''}"
 
 
-def _told(listed: Sequence[BundleKey]) -> str:
-    more = f" and {len(listed) - TELL} more" if len(listed) > TELL else ""
-    return ", ".join(_called(one) for one in listed[:TELL]) + more
-
-
-def _named(listed: Sequence[BundleKey], user: str, given: str) -> tuple[BundleKey, ...]:
+def _named(bundles: Sequence[BundleKey], user: str, given: str) -> tuple[BundleKey, ...]:
     """The one that an id, the beginning of one, or a label names. Raises UsageError."""
-    found = tuple(one for one in listed if given == one.id)
-    found = found or tuple(one for one in listed if len(given) >= LEAST and one.id.startswith(given))
-    found = found or tuple(one for one in listed if given == one.label)
+    found = tuple(one for one in bundles if given == one.id)
+    found = found or tuple(one for one in bundles if len(given) >= LEAST and one.id.startswith(given))
+    found = found or tuple(one for one in bundles if given == one.label)
     if len(found) == 1:
         return found
     kind = "more than one bundle" if found else "no bundle"
+    told = listed([_called(one) for one in found or bundles], TELL)
     raise UsageError(
-        f"{one_line(user)} has {kind} {one_line(given)}. There are: {_told(found or listed) or 'none'}.",
+        f"{one_line(user)} has {kind} {one_line(given)}. There are: {told or 'none'}.",
         f"Name it by its id, or by at least {LEAST} characters of it.",
     )
 
@@ -200,7 +196,7 @@ def _our_keys(session: Session) -> set[bytes]:
     return found
 
 
-async def _listed(session: Session, known: Access, user: str) -> tuple[str, tuple[BundleKey, ...]]:
+async def _bundles(session: Session, known: Access, user: str) -> tuple[str, tuple[BundleKey, ...]]:
     """Who answered, and the bundles of a user, asked as the administrator. Raises UcpError, UsageError, VaultError."""
     async with await _client(session, known) as client:
         try:
@@ -243,8 +239,8 @@ class Revoke(Step):
         )
 
     async def already_done(self, session: Session, before: Facts) -> str:
-        _, listed = await _listed(session, self.known, self.user)
-        there = any(one.id == self.bundle for one in listed)
+        _, bundles = await _bundles(session, self.known, self.user)
+        there = any(one.id == self.bundle for one in bundles)
         return "" if there else f"UCP has no bundle {self.called} of {one_line(self.user)} any more."
 
     async def run(self, session: Session, before: Facts, voice: Voice) -> None:

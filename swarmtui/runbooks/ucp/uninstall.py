@@ -9,7 +9,7 @@ import msgspec
 
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.link import jobs
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.ucp import facts, status
 from swarmtui.model.ucp.facts import Version
 from swarmtui.runbooks import params

@@ -6,15 +6,15 @@ import shlex
 from dataclasses import dataclass
 
 from swarmtui.errors import SwarmtuiError
-from swarmtui.model.swarm import Service
+from swarmtui.model.services import Service
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import facts, logs, status
 from swarmtui.model.ucp.facts import Version
+from swarmtui.runbooks.image.job import ClearJob, ImageJob, ask_image, run_image
 from swarmtui.runbooks.runbook import ConflictError, Danger, Facts, Shown, Step, StepError, Voice
 from swarmtui.runbooks.swarm.rejoining.rejoin_facts import Where
 from swarmtui.runbooks.ucp import places
 from swarmtui.runbooks.ucp.image import Command
-from swarmtui.runbooks.ucp.image_job import ClearJob, ImageJob, ask_image, run_image
 from swarmtui.runbooks.ucp.places import Place
 from swarmtui.session import Session
 

@@ -11,7 +11,7 @@ import msgspec
 
 from swarmtui.link.ucp.errors import Trouble, UcpError
 from swarmtui.link.ucp.shapes import Account
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.model.ucp.facts import Version
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param
@@ -161,8 +161,7 @@ def _listed(accounts: Sequence[Account]) -> str:
         account.shown + (" (organization)" if account.is_org else " (administrator)" if account.is_admin else "")
         for account in accounts
     ]
-    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    return f"Accounts now: {', '.join(names[:MOST_SHOWN]) or 'none'}{more}."
+    return f"Accounts now: {listed(names, MOST_SHOWN) or 'none'}."
 
 
 def _undocumented(version: Version) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from swarmtui.errors import RefusedError, SwarmtuiError
 from swarmtui.link.ucp.errors import UcpError
-from swarmtui.model.text import one_line
+from swarmtui.model.text import listed, one_line
 from swarmtui.model.ucp import facts
 from swarmtui.model.ucp.facts import Role, Version
 from swarmtui.runbooks.node_waits import WaitStep, wait_line
@@ -68,9 +68,8 @@ class WaitUcp(WaitStep):
         ill = [part for part in there.parts if not (part.well or part.replaced or false_alarm(self.version, part.name))]
         if ill:
             # Without their times: what is said anew every second hides what changes.
-            told = ", ".join(f"{part.name} ({part.state})" for part in ill[:3])
-            more = f" and {len(ill) - 3} more" if len(ill) > 3 else ""
-            return f"UCP on {self.name}: not yet well are {told}{more}.", len(ill) + 1
+            told = listed([f"{part.name} ({part.state})" for part in ill], 3)
+            return f"UCP on {self.name}: not yet well are {told}.", len(ill) + 1
         if self.role == "worker":
             return "", 0
         why = await ping(session, self.name)

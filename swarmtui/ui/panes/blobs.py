@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from swarmtui.model.objects import Config, Secret, Users
-from swarmtui.model.swarm import Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import age_of, moment
 from swarmtui.ui.cells import Cell, Column, Row, Rows, labels_cell, natural

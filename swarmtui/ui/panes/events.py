@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from swarmtui.model.objects import SwarmEvent
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
 from swarmtui.ui.describe import Lines, fact_lines, gone

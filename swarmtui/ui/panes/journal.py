@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarmtui.errors import UsageError
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import harmless, one_line
 from swarmtui.runbooks.journal import Journal, RunRecord
 from swarmtui.ui.ages import age_of, moment

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from swarmtui.model.objects import stack_of
-from swarmtui.model.swarm import Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.cells import Cell, Column, Row, Rows, labels_cell, natural
 from swarmtui.ui.describe import Lines, gone

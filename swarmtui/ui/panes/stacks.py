@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from swarmtui.model.objects import Config, Network, Secret, stack_of
-from swarmtui.model.swarm import Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.cells import Cell, Column, Row, Rows, natural
 from swarmtui.ui.describe import Lines, fact_lines, gone

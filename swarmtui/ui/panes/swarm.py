@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from swarmtui.model.quorum import quorum
-from swarmtui.model.swarm import Cluster, KeyHolding, Node, Snapshot
+from swarmtui.model.snapshot import KeyHolding, Snapshot
+from swarmtui.model.swarm import Cluster, Node
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import DAY, age_of
 from swarmtui.ui.cells import Cell, Column, Row, Rows

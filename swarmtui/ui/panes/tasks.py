@@ -9,7 +9,9 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from swarmtui.model.objects import stack_of
-from swarmtui.model.swarm import Node, Service, Snapshot, Task
+from swarmtui.model.services import Service, Task
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import MINUTE, age, age_of, moment
 from swarmtui.ui.cells import Cell, Column, Row, Rows, natural, plain

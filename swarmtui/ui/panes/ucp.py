@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from swarmtui.model.swarm import UCP, Node, Snapshot
+from swarmtui.model.snapshot import UCP, Snapshot
+from swarmtui.model.swarm import Node
 from swarmtui.model.text import one_line
 from swarmtui.model.ucp import status
 from swarmtui.model.ucp.status import BALANCER, Door, Health, Parts, UcpSeen

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.cells import cell_len, set_cell_size
 
 from swarmtui.model.objects import stack_of
-from swarmtui.model.swarm import Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.cells import Cell
 from swarmtui.ui.describe import label_lines

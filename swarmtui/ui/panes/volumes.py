@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from swarmtui.model.objects import Users, Volume, volume_users
-from swarmtui.model.swarm import Service, Snapshot
+from swarmtui.model.services import Service
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.model.text import one_line
 from swarmtui.ui.ages import age_of, moment
 from swarmtui.ui.cells import Cell, Column, Row, Rows, labels_cell, natural

@@ -10,7 +10,8 @@ import pytest
 from swarmtui.backups.files import FolderFiles
 from swarmtui.backups.raft import read
 from swarmtui.backups.raft.unlock import unlocked_key
-from swarmtui.model.inventory import Inventory, compare
+from swarmtui.model.inventory import Inventory
+from swarmtui.model.inventory_diff import compare
 from swarmtui.vault.secret import Secret
 from tests.backups.generations import LISTS, NOWHERE, look
 from tests.lab.fixtures import MakeLab

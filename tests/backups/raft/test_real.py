@@ -10,7 +10,7 @@ import pytest
 
 from swarmtui.backups.files import FolderFiles
 from swarmtui.backups.raft import read
-from swarmtui.model.inventory import compare
+from swarmtui.model.inventory_diff import compare
 from tests.backups.raft.real import NOW, SECRETS, inventory, look, real
 
 REAL = ["everything-20.10", "everything-26.1"]

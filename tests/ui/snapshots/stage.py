@@ -21,7 +21,8 @@ from swarmtui.errors import EngineError
 from swarmtui.link.decode import decode_one
 from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.target import SshTarget, Target
-from swarmtui.model.swarm import Info, Snapshot
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Info
 from swarmtui.opening import Opening
 from swarmtui.runbooks import journal
 from swarmtui.ui import habits

@@ -8,7 +8,7 @@ from swarmtui.errors import RefusedError
 from swarmtui.model.advise import on_count, on_latency, on_zones
 from swarmtui.model.preflight import Finding, HostFacts, Level, judge
 from swarmtui.model.quorum import Quorum, QuorumChange
-from swarmtui.model.text import one_line
+from swarmtui.model.text import first_few, one_line
 from swarmtui.runbooks.runbook import Rule, Step
 from swarmtui.runbooks.swarm.building.build_base import BuildStep, Seed
 from swarmtui.runbooks.swarm.building.build_facts import BuildFacts
@@ -73,9 +73,8 @@ class Draft:
         self.findings = judge(self.facts.measured, members)
         blocking = [f for f in self.findings if f.level is Level.BLOCKS and f.id != "ports"]
         if blocking:
-            more = f" And {len(blocking) - 5} more." if len(blocking) > 5 else ""
             next_step = next((f.next_step for f in blocking if f.next_step), "Mend that, then try again.")
-            raise RefusedError(" ".join(finding.what for finding in blocking[:5]) + more, next_step)
+            raise RefusedError(first_few([finding.what for finding in blocking]), next_step)
         ports: dict[str, list[str]] = {}
         for finding in self.findings:
             if finding.level is Level.BLOCKS:

@@ -9,7 +9,7 @@ import msgspec
 from swarmtui.errors import RefusedError
 from swarmtui.model.health import runs_ucp
 from swarmtui.model.preflight import HostFacts, Measured
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.runbooks.runbook import Facts
 from swarmtui.runbooks.swarm.building.build_spec import HostSpec, SwarmSpec
 from swarmtui.runbooks.swarm.building.preflight import Preflight, all_answer, clusters_of

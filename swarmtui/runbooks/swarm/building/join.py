@@ -10,7 +10,7 @@ import msgspec
 from swarmtui.errors import RefusedError, UsageError
 from swarmtui.model.health import runs_ucp
 from swarmtui.model.preflight import Measured
-from swarmtui.model.swarm import Snapshot
+from swarmtui.model.snapshot import Snapshot
 from swarmtui.runbooks import params
 from swarmtui.runbooks.params import Param
 from swarmtui.runbooks.runbook import Facts, Plan, Runbook, binding_of
@@ -29,16 +29,20 @@ def role(value: str) -> str:
     return value
 
 
+ROLE = Param("role", "what it is to be", role, "worker|manager", default="worker")
+LABEL = Param("label", "labels it gets", params.labels, "KEY=VALUE[,…]")
+
+
 class Join(Runbook):
     name = "swarm.join"
     summary = "make one host join the Swarm, after a look at it and at its way to the managers"
     params: ClassVar[Sequence[Param]] = (
         HOST,
-        Param("role", "what it is to be", role, "worker|manager", default="worker"),
+        ROLE,
         ADVERTISE,
         LISTEN_AT,
         ZONE,
-        Param("label", "labels it gets", params.labels, "KEY=VALUE[,…]"),
+        LABEL,
         Param("drain", "whether it joins drained, and runs no tasks", params.yes_or_no, "true|false", default=False),
         WAIT,
     )

@@ -21,7 +21,7 @@ from swarmtui.link.target import SshTarget
 from swarmtui.link.together import together
 from swarmtui.model.preflight import HostFacts, Measured, Reach, wanted_ports
 from swarmtui.model.swarm import Info, host_of
-from swarmtui.model.text import one_line
+from swarmtui.model.text import first_few, one_line
 from swarmtui.runbooks.runbook import Shown
 from swarmtui.runbooks.swarm.building import probes
 from swarmtui.runbooks.swarm.building.build_spec import HostSpec
@@ -264,8 +264,7 @@ def all_answer(hosts: Iterable[HostFacts]) -> None:
     """Raises UnreachableError where a host, or the engine on it, does not answer; names each."""
     troubles = [host.trouble for host in hosts if host.trouble]
     if troubles:
-        more = f" And {len(troubles) - 5} more hosts." if len(troubles) > 5 else ""
-        raise UnreachableError(" ".join(troubles[:5]) + more, "Nothing was changed.")
+        raise UnreachableError(first_few(troubles, what="hosts"), "Nothing was changed.")
 
 
 def clusters_of(hosts: Iterable[HostFacts]) -> Mapping[str, tuple[HostFacts, ...]]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from swarmtui.errors import EngineError
-from swarmtui.model.inventory import Inventory, NodeItem, differences
+from swarmtui.model.inventory import Inventory, NodeItem
+from swarmtui.model.inventory_diff import differences
 from swarmtui.model.swarm import Availability, Node, NodeSpec
 from swarmtui.runbooks.node_steps import entry
 from swarmtui.runbooks.runbook import Danger, Facts, Shown, Step, StepError, Voice

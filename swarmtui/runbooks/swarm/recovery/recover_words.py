@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from swarmtui.model.backups import age_words
 from swarmtui.model.recovery import Advice, Condition, Diagnosis, Member, Way, Worker
+from swarmtui.model.text import listed
 from swarmtui.runbooks.swarm.recovery.recover import Around
 
 SHOWN = 8
@@ -112,13 +113,11 @@ def _facts(member: Member) -> str:
 
 def _workers(workers: Collection[Worker]) -> str:
     if all(worker.ready is None for worker in workers):
-        return f"{_few([worker.name for worker in workers])} (nobody tells how they are)"
+        return f"{listed([worker.name for worker in workers], SHOWN)} (nobody tells how they are)"
     down = [worker.name for worker in workers if worker.ready is False]
-    return f"{sum(worker.ready is True for worker in workers)} ready" + (f", down: {_few(down)}" if down else "")
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return f"{sum(worker.ready is True for worker in workers)} ready" + (
+        f", down: {listed(down, SHOWN)}" if down else ""
+    )
 
 
 def _about(advice: Advice) -> str:

@@ -15,7 +15,7 @@ from swarmtui.backups.keys import Keys, keys_of
 from swarmtui.errors import UsageError
 from swarmtui.model.backups import age_words
 from swarmtui.model.objects import Network
-from swarmtui.model.swarm import Service
+from swarmtui.model.services import Service
 from swarmtui.model.text import one_line
 from swarmtui.runbooks.runbook import StepError
 from swarmtui.runbooks.swarm.backups.backup_objects import read_contents

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from swarmtui.model.swarm import Task
+from swarmtui.model.services import Task
 from swarmtui.model.text import one_line
 from swarmtui.runbooks import node_steps
 from swarmtui.runbooks.blob_steps import NewBlob

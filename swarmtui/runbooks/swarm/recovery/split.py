@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from swarmtui.model.swarm import Role
+from swarmtui.model.text import listed
 from swarmtui.runbooks import params
 from swarmtui.runbooks.node_steps import UpdateNode
 from swarmtui.runbooks.params import Param
@@ -91,8 +92,7 @@ def _hosts(known: SplitFacts) -> tuple[str, ...]:
 def _warnings(known: SplitFacts) -> tuple[str, ...]:
     found = []
     if known.lost:
-        more = f" and {len(known.lost) - SHOWN} more" if len(known.lost) > SHOWN else ""
-        found.append(f"Only the Swarm that ends has: {', '.join(known.lost[:SHOWN])}{more}. It is lost with it.")
+        found.append(f"Only the Swarm that ends has: {listed(known.lost, SHOWN)}. It is lost with it.")
     if known.leaving:
         found.append("Whatever else was changed through the other Swarm since the two parted is lost.")
     if known.strangers:

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from swarmtui.backups.errors import ArchiveError, RaftError
 from swarmtui.backups.files import SwarmFiles
 from swarmtui.backups.raft.beside import needless
-from swarmtui.model.inventory import KINDS, Inventory, compare
+from swarmtui.model.inventory import KINDS, Inventory
+from swarmtui.model.inventory_diff import compare
 from swarmtui.model.text import one_line
 from swarmtui.vault.secret import Secret
 

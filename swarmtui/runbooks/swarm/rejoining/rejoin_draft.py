@@ -9,7 +9,8 @@ import msgspec
 
 from swarmtui.link.target import SshTarget, parse_target
 from swarmtui.model.quorum import after_promoting
-from swarmtui.model.swarm import Availability, Node, Role, Snapshot, host_of
+from swarmtui.model.snapshot import Snapshot
+from swarmtui.model.swarm import Availability, Node, Role, host_of
 from swarmtui.runbooks.node_draft import Draft
 from swarmtui.runbooks.node_facts import NodeFacts, gather
 from swarmtui.runbooks.node_steps import RemoveNode
