@@ -39,6 +39,8 @@ GC_THRESHOLDS = (50_000, 20, 100)
 """Snapshots and rows hold no cycles; collecting as often as Python does would stall keys for 7 ms at 1,000 nodes."""
 TOLD_SECONDS = 3.0
 """How long what the first key needs waits for the first table; where nobody answers it is loaded all the same."""
+OPEN_SECONDS = 0.5
+"""When a session is opened though the first paint is not told: that comes within 0.2 s."""
 AGE_SECONDS = 5.0
 """How often ages are looked at while there is an age to show; while data is live nothing ticks."""
 TO_CLUSTERS = -1
@@ -88,6 +90,7 @@ class Console(Looking, Operations, Recovering, Upkeep):
         self._dirty = asyncio.Event()
         self._told = asyncio.Event()
         self._opened = asyncio.Event()
+        self._opening_began = False
         self._ageing: Timer | None = None
         self._ageing_stale = False
         self._keys = dict(keys or {})
@@ -130,8 +133,15 @@ class Console(Looking, Operations, Recovering, Upkeep):
         self._tell_header()
         if self._habits_trouble is not None:
             self.complain(self._habits_trouble)
-        # Everything heavy is imported behind the first paint.
-        self.call_after_refresh(lambda: self.run_worker(self._open(), exit_on_error=False, group="session"))
+        # Everything heavy is imported behind the first paint. That waits for the screen below while another one is
+        # above it, and one is where somebody typed ahead.
+        self.call_after_refresh(self._open_once)
+        self.set_timer(OPEN_SECONDS, self._open_once)
+
+    def _open_once(self) -> None:
+        if not self._opening_began:
+            self._opening_began = True
+            self.run_worker(self._open(), exit_on_error=False, group="session")
 
     async def _open(self) -> None:
         module = await asyncio.to_thread(importlib.import_module, "swarmtui.session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.app import App
 
 from swarmtui import config
 from swarmtui.model.recovery import Advice, Way
@@ -108,6 +109,15 @@ async def test_a_part_that_was_run_alone_does_not_hide_the_walkthrough_it_is_of(
         await console.here().leave().press("escape")
         await console.nodes().select("mgr2").press("S").confirm().until_done()
         await console.here().press("!").sees("1 go on with: Drain wrk1, wrk2 (stopped,", within=40)
+
+
+async def test_what_is_typed_ahead_does_not_keep_the_console_from_its_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A screen that is pushed before the one below was painted: what waits for that is not called.
+    monkeypatch.setattr(App, "call_after_refresh", lambda *_: True)
+    async with opened(tmp_path) as (_, console):
+        await console.here().press("!").sees("Nothing is to be done. r looks again.", within=40)
 
 
 def test_only_what_a_command_leaves_open_or_a_runbook_needs_is_asked_for() -> None:
