@@ -40,11 +40,11 @@ venv)
   "$dir/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
   ;;
 lab)
-  # Left out quietly here; pytest then says in one line which tests are left out, and why.
+  # Some machines have a docker client and no engine: both are asked for. Left out quietly here; pytest then says in one line which tests are left out, and why.
   is_debian && [ "$(id -u)" = 0 ] || exit 0
   missing=""
   for pair in debootstrap:debootstrap systemd-nspawn:systemd-container sshd:openssh-server ssh:openssh-client \
-              busybox:busybox-static ip:iproute2 docker:docker.io tmux:tmux \
+              busybox:busybox-static ip:iproute2 docker:docker.io dockerd:docker.io tmux:tmux \
               gnome-keyring-daemon:gnome-keyring dbus-run-session:dbus dbus-daemon:dbus-daemon age:age; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
   done
