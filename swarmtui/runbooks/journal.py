@@ -74,7 +74,7 @@ class RunRecord:
     detail: str = ""
     steps: dict[str, StepRecord] = field(default_factory=dict)
     drafts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    undrafted: set[str] = field(default_factory=set)
+    undrafted: list[str] = field(default_factory=list)
 
 
 class JournalError(SwarmtuiError):
@@ -200,7 +200,7 @@ def _apply(record: RunRecord, entry: Mapping[str, Any]) -> None:
     elif kind == "undrafted":
         record.steps = {key: step for key, step in record.steps.items() if not key.startswith(f"{step_id}/")}
         record.drafts.pop(step_id, None)
-        record.undrafted.add(step_id)
+        record.undrafted.append(step_id)
     elif kind == "end":
         record.outcome, record.detail, record.ended_at = str(entry.get("outcome")), str(entry.get("detail", "")), at
 

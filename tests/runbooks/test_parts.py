@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import pytest
@@ -263,6 +264,7 @@ async def test_a_part_planned_with_the_whole_is_looked_at_again_before_it_begins
     assert record.steps["one"].state == "already" and "one/b" not in record.steps and "drafted one" in seen
     assert [step.id for step in planned(record).steps] == ["a", "one", "two", "two/d", "z"]
     assert "b: not begun" not in report(record)
+    assert json.loads(json.dumps(asdict(record)))["undrafted"] == ["one"], "as `swarmtui journal RUN --json` tells it"
     await gone_on(journal)
     assert WORLD.counter == EACH_ONCE
 
