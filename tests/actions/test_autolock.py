@@ -112,7 +112,8 @@ async def test_managers_are_locked_restarted_and_unlocked_from_the_vault(
         await operator.each("stop_docker", "mgr3")
         await asyncio.to_thread(wait_for, "mgr3 is missed", lambda: truth.reachability("mgr3") == "unreachable", 60)
         # After an election every node is unknown for some seconds (swarm-dr.md §2).
-        await asyncio.to_thread(wait_for, "mgr2 is heard", lambda: truth.node("mgr2")["Status"]["State"] == "ready", 60)
+        there = lambda: {truth.node(name)["Status"]["State"] for name in ("mgr1", "mgr2")} == {"ready"}  # noqa: E731
+        await asyncio.to_thread(wait_for, "mgr1 and mgr2 are heard", there, 60)
         plan = await operator.do(session, "swarm.rotate-key")
         assert [warning.split()[0] for warning in plan.warnings] == ["mgr3"]
         second = key()

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from swarmtui.config.remembered import NodeKept, Remembered
-from swarmtui.link.reasons import LinkError
+from swarmtui.link.reasons import LinkError, Reason
 from swarmtui.link.ssh import SshHost
 from swarmtui.link.streaming import StreamError, stream
 from swarmtui.link.target import SshTarget, parse_target
@@ -269,8 +269,9 @@ async def raft_index(session: Session, at: Where, root: str = DEFAULT) -> int:
                 await stream(
                     await at.reach(session), at.root(WAL_TAR.format(folder=shlex.quote(f"{root}/swarm"))), sink(taken)
                 )
-            except LinkError:
-                return -1
+            except LinkError as error:
+                if error.reason is not Reason.CONNECTION_LOST:
+                    return -1  # it was waited for already; a connection that was lost is made again
             except StreamError:
                 pass
             if (index := await asyncio.to_thread(_last_index, taken)) >= 0:
