@@ -61,8 +61,11 @@ class Rounds:
                     if key not in jobs and self._is_due(key):
                         jobs[key] = asyncio.create_task(self._ask(key, work()), name=f"{self._name} {key}")
                 self._wake.clear()
+                # Not `wait_for`: in Python 3.11 it loses a cancellation that comes as the event is set, and whoever
+                # waits for the end of this would wait for ever.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), look)
+                    async with asyncio.timeout(look):
+                        await self._wake.wait()
         finally:
             for job in jobs.values():
                 job.cancel()

@@ -167,7 +167,8 @@ class Console(Looking, Operations, Recovering, Upkeep):
 
     async def _until_told(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), TOLD_SECONDS)
+            async with asyncio.timeout(TOLD_SECONDS):
+                await self._told.wait()
 
     def _shelf_changed(self) -> None:
         self._dirty.set()

@@ -83,7 +83,8 @@ class Tending(Base):
             # While nobody looks nobody asks: how fresh the backups are, the header has from the session.
             wait = SHOWN_SECONDS if VIEW in self.main.on_screen else None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._look.wait()
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
