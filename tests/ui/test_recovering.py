@@ -80,12 +80,13 @@ async def test_a_run_that_was_stopped_is_gone_on_with_from_another_machine(
         opening = find("simulated", config.load(demo.config), bundles=tmp_path / "bundle2")
         async with driven(opening, tmp_path / "journal") as other:
             await other.nodes().live().contains("wrk2").view("journal").sees("Drain wrk1, wrk2", "stopped")
-            await other.here().press("R").dialog("docker node update --availability drain wrk2")
+            # Two runs of one second stand by their names.
+            await other.here().select(run_id).press("R").dialog("docker node update --availability drain wrk2")
             await other.here().sees(f"Note: Going on with run {run_id} of ", "steps are done, and are not done again.")
             await other.here().confirm().until_done()
             assert other.app.current_run is not None and other.app.current_run.id == run_id
             await other.nodes().shows("wrk1", "drain").shows("wrk2", "drain")
-            await other.here().view("journal").press("R").told("is done already")
+            await other.here().view("journal").select(run_id).press("R").told("is done already")
 
 
 async def test_what_happened_offers_to_go_on_with_what_was_cut_off(
